@@ -1,0 +1,1 @@
+"""Checkpoints on disk: scan, manifest, verify, set aside, remove."""

@@ -1,0 +1,230 @@
+"""The nouns that the rooms share. All frozen; none touches a clock, a disk, a process or the environment.
+
+Times are Unix seconds (float, UTC) in memory and RFC 3339 text on disk; durations are seconds; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ckptrun import names
+
+
+class Noun(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all nouns."""
+
+
+# --- who ---------------------------------------------------------------------------------------------------------------
+class Identity(Noun):
+    """Who we are on this machine: enough to tell whether a holder of a lease can still be alive."""
+
+    host: str
+    pid: int
+    boot_id: str  # /proc/sys/kernel/random/boot_id; "" where there is none
+    start_ticks: int = 0  # field 22 of /proc/PID/stat: tells a reused pid
+    cgroup: str = ""  # text of /proc/self/cgroup
+    uid: int = 0
+
+
+class JobIdentity(Noun):
+    """The scheduler's job we are in, if any."""
+
+    platform: str = "local"
+    job: str = ""  # "" = none
+    restart: int = 0  # how often the scheduler restarted it (0 = first start)
+    automatic: bool = False  # started by a scheduler, not by a person
+    batch_step: bool = False  # we are the batch step's own process, so that our exit code is the job's
+    requeueable: bool = False
+
+
+class Holder(Noun):
+    """Body of lease.json: who holds the run."""
+
+    format: int = names.FORMAT
+    host: str
+    pid: int
+    boot_id: str
+    start_ticks: int = 0
+    job: str = ""
+    platform: str = "local"
+    attempt: int = 0  # the fencing token; 0 = lease taken, attempt not numbered yet
+    attempt_id: str = ""
+    since: str = ""  # RFC 3339
+    state: str = "held"  # held | released
+    heartbeat: str = "00000000000000000000"  # 20 digits, rewritten in place
+
+
+# --- checkpoints -------------------------------------------------------------------------------------------------------
+class FileEntry(Noun):
+    """One file of a manifest: path relative to the checkpoint's directory."""
+
+    path: str
+    size: int
+    xxh3_128: str = ""
+
+
+class Manifest(Noun):
+    """Body of checkpoint.json, the proof that a checkpoint is whole. Written last, before the rename."""
+
+    format: int
+    created: str
+    files: list[FileEntry]
+    step: int | None = None
+    epoch: float | int | None = None
+    metrics: dict[str, float | None] = {}
+    nonfinite: dict[str, str] = {}  # metrics that JSON cannot hold: {"loss": "nan"}, their value above is null
+    run: str = ""
+    attempt: int = 0
+    attempt_id: str = ""
+    reason: str = ""  # every | request | final | user
+    request: str = ""  # id of the request that it answers
+    seconds: float = 0.0  # how long the save took, block and commit
+    parent: str = ""  # what this attempt resumed from: name of a checkpoint or a path relative to the run
+
+
+class Checkpoint(Noun):
+    """One resumable state as a scan found it: a file or a directory and everything that belongs to it.
+
+    `path` is what a script is given; `files` all members of the unit, relative to `directory`.
+    """
+
+    name: str
+    path: str
+    directory: str
+    layout: str  # own | series | single | … (a layout's name)
+    place: str = names.CHECKPOINTS  # checkpoints | output | elsewhere
+    attempt: int | None = None  # which attempt wrote it (from the manifest, or whose output it lies in)
+    step: int | None = None
+    epoch: float | int | None = None
+    metrics: dict[str, float] = {}  # non-finite values are real floats here
+    time: float = 0.0  # when it was written, Unix seconds
+    size: int = 0  # bytes, inodes counted once
+    files: list[str] = []
+    state: str = names.COMPLETE  # complete | partial | corrupt | unknown | soft-deleted
+    reason: str = ""  # why this state; never empty unless complete
+    roles: list[str] = []  # latest | best | pinned | resumed-from | pointer
+    pinned: bool = False
+    request: str = ""  # id of the request it answers
+    seconds: float = 0.0
+    why_saved: str = ""
+    parent: str = ""
+
+
+class Series(Noun):
+    """Checkpoints of one layout in one directory, oldest first."""
+
+    directory: str
+    layout: str
+    run: str = ""
+    pointer: str = ""  # what a framework's own pointer names
+    latest: str = ""  # name, "" = none
+    best: str = ""
+    checkpoints: list[Checkpoint] = []
+
+
+# --- requests and notices ----------------------------------------------------------------------------------------------
+class Request(Noun):
+    """ckptrun asking the script to save. Body of the request file, control/request.json and control/inbox/*.json."""
+
+    format: int = names.FORMAT
+    id: str
+    attempt: int
+    action: str  # save | save_and_stop | stop_now (inbox only)
+    reason: str = ""  # a sentence: "SIGUSR1", "time limit", "ckptrun stop by ana on login1"
+    cause: str = ""  # preempted | timed_out | stopped | stalled: what the outcome will be when this ends the attempt
+    deadline: float | None = None  # Unix time
+    at_step: int | None = None
+    created: float = 0.0
+    by: str = ""  # user@host:pid
+
+
+class Learned(Noun):
+    """What earlier attempts and this one taught about durations, in seconds; None = nothing known."""
+
+    step: float | None = None  # slowest recent step
+    save: float | None = None  # slowest recent save, request to durable
+    first_save: float | None = None
+    exit: float | None = None  # from the last save to the exit of the tree
+
+
+# --- how an attempt ended ----------------------------------------------------------------------------------------------
+class Ended(Noun):
+    """What supervise saw of one attempt, before anything is judged."""
+
+    child_exit: int | None  # 0..255; None when killed by a signal or never started
+    child_signal: int | None  # the signal that killed the child, or None
+    sent_signals: list[int] = []  # signals that we sent to the tree (15, 9, …)
+    requests: list[Request] = []  # all requests of this attempt, in order
+    first_notice: float | None = None
+    started: float
+    ended: float
+    step: int | None = None  # last step heard of
+    total: int | None = None
+    epoch: float | int | None = None
+    saves: list[float] = []  # request-to-durable or block durations, seconds
+    checkpoints: list[str] = []  # names acknowledged on the notify socket
+    done: str = ""  # reason given to done(), or "done file"; "" = no proof
+    lease_lost: bool = False
+    oom: bool = False
+    strays: list[str] = []  # what had to be ended after the command itself ended
+    answered: bool = False  # the last save_and_stop was answered by a checkpoint
+    notes: list[str] = []
+
+
+class Verdict(Noun):
+    """An attempt's outcome, why, and the code that ckptrun ends with."""
+
+    outcome: str
+    why: str
+    exit_code: int
+    proved: bool = False  # completion only: a proof (done(), --done-when, done file), not merely assumed
+
+
+class Setting(Noun):
+    """One value and where it came from: "option", "environment CKPTRUN_…", "ckptrun.yaml:3", "strategy long", "default"."""
+
+    value: Any
+    source: str
+
+
+class AttemptRecord(Noun):
+    """Body of attempts/NNNN/attempt.json."""
+
+    format: int = names.FORMAT
+    attempt: int
+    attempt_id: str
+    run: str
+    command: list[str] = []
+    cwd: str = ""
+    host: str = ""
+    pid: int = 0
+    boot_id: str = ""
+    cgroup: str = ""
+    platform: str = "local"
+    job: str = ""
+    restart: int = 0
+    automatic: bool = False
+    commit: str = ""  # git commit of the working directory, "+" appended when dirty
+    script_digest: str = ""
+    started: str = ""
+    ended: str = ""
+    resumed_from: str = ""  # path relative to the run, or absolute when it lies outside
+    resumed_step: int | None = None
+    resume_why: str = ""
+    notice: str = ""
+    request: str = ""
+    outcome: str = ""  # "" while it runs, or when ckptrun itself was killed
+    proved: bool = False
+    why: str = ""
+    child_exit: int | None = None
+    child_signal: int | None = None
+    exit_code: int | None = None
+    last_step: int | None = None
+    steps_gained: int | None = None  # newest complete checkpoint's step now, minus resumed_step
+    steps_lost: int | None = None  # last step heard of, minus newest complete checkpoint's step
+    checkpoints: list[str] = []
+    saves: list[float] = []
+    local_dir: str = ""  # the node-local directory with request file and notify socket
+    learned: Learned | None = None

@@ -1,0 +1,1 @@
+"""--data references and what appears in an attempt's input directory."""

@@ -1,0 +1,1 @@
+"""Runs, attempts and checkpoints as text and JSON."""
