@@ -13,11 +13,11 @@ from ckptrun import names
 
 
 class Noun(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all nouns."""
+    """Base of all nouns. Each says `frozen=True, kw_only=True` itself: msgspec inherits only the first, type checkers neither."""
 
 
 # --- who ---------------------------------------------------------------------------------------------------------------
-class Identity(Noun):
+class Identity(Noun, frozen=True, kw_only=True):
     """Who we are on this machine: enough to tell whether a holder of a lease can still be alive."""
 
     host: str
@@ -28,7 +28,7 @@ class Identity(Noun):
     uid: int = 0
 
 
-class JobIdentity(Noun):
+class JobIdentity(Noun, frozen=True, kw_only=True):
     """The scheduler's job we are in, if any."""
 
     platform: str = "local"
@@ -39,7 +39,7 @@ class JobIdentity(Noun):
     requeueable: bool = False
 
 
-class Holder(Noun):
+class Holder(Noun, frozen=True, kw_only=True):
     """Body of lease.json: who holds the run."""
 
     format: int = names.FORMAT
@@ -57,7 +57,7 @@ class Holder(Noun):
 
 
 # --- checkpoints -------------------------------------------------------------------------------------------------------
-class FileEntry(Noun):
+class FileEntry(Noun, frozen=True, kw_only=True):
     """One file of a manifest: path relative to the checkpoint's directory."""
 
     path: str
@@ -65,7 +65,7 @@ class FileEntry(Noun):
     xxh3_128: str = ""
 
 
-class Manifest(Noun):
+class Manifest(Noun, frozen=True, kw_only=True):
     """Body of checkpoint.json, the proof that a checkpoint is whole. Written last, before the rename."""
 
     format: int
@@ -84,7 +84,7 @@ class Manifest(Noun):
     parent: str = ""  # what this attempt resumed from: name of a checkpoint or a path relative to the run
 
 
-class Checkpoint(Noun):
+class Checkpoint(Noun, frozen=True, kw_only=True):
     """One resumable state as a scan found it: a file or a directory and everything that belongs to it.
 
     `path` is what a script is given; `files` all members of the unit, relative to `directory`.
@@ -112,7 +112,7 @@ class Checkpoint(Noun):
     parent: str = ""
 
 
-class Series(Noun):
+class Series(Noun, frozen=True, kw_only=True):
     """Checkpoints of one layout in one directory, oldest first."""
 
     directory: str
@@ -125,7 +125,7 @@ class Series(Noun):
 
 
 # --- requests and notices ----------------------------------------------------------------------------------------------
-class Request(Noun):
+class Request(Noun, frozen=True, kw_only=True):
     """ckptrun asking the script to save. Body of the request file, control/request.json and control/inbox/*.json."""
 
     format: int = names.FORMAT
@@ -140,7 +140,7 @@ class Request(Noun):
     by: str = ""  # user@host:pid
 
 
-class Learned(Noun):
+class Learned(Noun, frozen=True, kw_only=True):
     """What earlier attempts and this one taught about durations, in seconds; None = nothing known."""
 
     step: float | None = None  # slowest recent step
@@ -150,7 +150,7 @@ class Learned(Noun):
 
 
 # --- how an attempt ended ----------------------------------------------------------------------------------------------
-class Ended(Noun):
+class Ended(Noun, frozen=True, kw_only=True):
     """What supervise saw of one attempt, before anything is judged."""
 
     child_exit: int | None  # 0..255; None when killed by a signal or never started
@@ -173,7 +173,7 @@ class Ended(Noun):
     notes: list[str] = []
 
 
-class Verdict(Noun):
+class Verdict(Noun, frozen=True, kw_only=True):
     """An attempt's outcome, why, and the code that ckptrun ends with."""
 
     outcome: str
@@ -182,14 +182,14 @@ class Verdict(Noun):
     proved: bool = False  # completion only: a proof (done(), --done-when, done file), not merely assumed
 
 
-class Setting(Noun):
+class Setting(Noun, frozen=True, kw_only=True):
     """One value and where it came from: "option", "environment CKPTRUN_…", "ckptrun.yaml:3", "strategy long", "default"."""
 
     value: Any
     source: str
 
 
-class AttemptRecord(Noun):
+class AttemptRecord(Noun, frozen=True, kw_only=True):
     """Body of attempts/NNNN/attempt.json."""
 
     format: int = names.FORMAT
