@@ -52,6 +52,7 @@ LEASE_JSON = "lease.json"
 CONTROL = "control"
 INBOX = "inbox"
 REQUEST = "request.json"
+NOTIFY_SOCKET = "notify"  # in the node-local directory, beside the request file
 PROGRESS = "progress.json"
 STOPPED = "stopped.json"  # in control/: the durable mark of a stop by the user
 CHECKPOINTS = "checkpoints"
