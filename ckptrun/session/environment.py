@@ -1,0 +1,117 @@
+"""What the script is given: its command with the templates filled in, and its environment. PURE: dictionaries in, dictionaries out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckptrun import names
+from ckptrun.model import Noun
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+TEMPLATES = ("checkpoint_dir", "output_dir", "input_dir", "resume_from", "resume_step", "attempt", "run")
+
+
+class Given(Noun, frozen=True, kw_only=True):
+    """Everything about one attempt that a script may be told. Paths are absolute."""
+
+    run: str
+    run_dir: str
+    attempt: int
+    attempt_id: str
+    checkpoint_dir: str
+    output_dir: str
+    input_dir: str
+    local_dir: str
+    resume_from: str = ""  # "" = nothing to resume from
+    resume_step: int | None = None
+    deadline: float | None = None
+    grace: float = names.DEFAULT_GRACE_SECONDS
+    every: str = ""
+    tracker_ids: Mapping[str, str] = {}
+
+
+def fill(command: Sequence[str], given: Given) -> list[str]:
+    """The command with `{checkpoint_dir}`, `{resume_from}`… replaced; other braces are the script's own and stay.
+
+    `{resume_from}` and `{resume_step}` are empty when there is nothing to resume from: use --on-resume to add arguments only then.
+    """
+    step = "" if given.resume_step is None else str(given.resume_step)
+    values = {
+        "checkpoint_dir": given.checkpoint_dir,
+        "output_dir": given.output_dir,
+        "input_dir": given.input_dir,
+        "resume_from": given.resume_from,
+        "resume_step": step,
+        "attempt": str(given.attempt),
+        "run": given.run,
+    }
+    return [_fill_one(argument, values) for argument in command]
+
+
+def _fill_one(argument: str, values: Mapping[str, str]) -> str:
+    """One pass from left to right, so that a value that holds braces is not looked at again."""
+    if "{" not in argument:
+        return argument
+    pieces, rest = [], argument
+    while True:
+        before, brace, after = rest.partition("{")
+        pieces.append(before)
+        if not brace:
+            return "".join(pieces)
+        name, closed, beyond = after.partition("}")
+        if closed and name in values:
+            pieces.append(values[name])
+            rest = beyond
+        else:
+            pieces.append("{")
+            rest = after
+
+
+def command_of(command: Sequence[str], on_resume: str, given: Given) -> list[str]:
+    """The whole command of this attempt: filled in, with the --on-resume arguments when there is something to resume from."""
+    whole = list(command)
+    if on_resume and given.resume_from:
+        import shlex  # noqa: PLC0415  # a millisecond that most starts need not pay
+
+        whole += shlex.split(on_resume)
+    return fill(whole, given)
+
+
+def child_environment(environ: Mapping[str, str], given: Given) -> dict[str, str]:
+    """The caller's environment without a surrounding ckptrun's variables, with this attempt's."""
+    child = {key: value for key, value in environ.items() if key not in names.CHILD_ENV}
+    child.update(_variables(given))
+    child.setdefault("PYTHONUNBUFFERED", "1")
+    # torchrun kills its ranks 30 s after a signal, whether they have saved or not, unless told otherwise.
+    child.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(int(given.grace)))
+    if "WANDB_SWEEP_ID" not in environ:  # a sweep's agent numbers its runs itself
+        for key, value in given.tracker_ids.items():
+            child.setdefault(key, value)
+    return child
+
+
+def _variables(given: Given) -> dict[str, str]:
+    known = {
+        names.ENV: names.VERSION,
+        names.ENV_RUN: given.run,
+        names.ENV_RUN_DIR: given.run_dir,
+        names.ENV_ATTEMPT: str(given.attempt),
+        names.ENV_ATTEMPT_ID: given.attempt_id,
+        names.ENV_CHECKPOINT_DIR: given.checkpoint_dir,
+        names.ENV_OUTPUT_DIR: given.output_dir,
+        names.ENV_INPUT_DIR: given.input_dir,
+        names.ENV_REQUEST_FILE: f"{given.local_dir}/{names.REQUEST}",
+        names.ENV_NOTIFY: f"{given.local_dir}/{names.NOTIFY_SOCKET}",
+        names.ENV_GRACE_SECONDS: f"{given.grace:g}",
+    }
+    if given.resume_from:
+        known[names.ENV_RESUME_FROM] = given.resume_from
+        if given.resume_step is not None:
+            known[names.ENV_RESUME_STEP] = str(given.resume_step)
+    if given.deadline is not None:
+        known[names.ENV_DEADLINE] = f"{given.deadline:.3f}"
+    if given.every:
+        known[names.ENV_EVERY] = given.every
+    return known
