@@ -1,0 +1,117 @@
+"""A table laid out for a terminal of a given width: nothing is cut; what does not fit wraps, goes beneath, or is named as left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from ckptrun.report.cells import Cell, Column, style, words
+from ckptrun.report.text import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+GAP = 2  # blanks between two columns
+BESIDE = 24  # words narrower than this go beneath their row
+NARROWEST = 12  # a folded column is never narrower
+
+
+class Plan:
+    """Which columns stand side by side, how wide, and where the words go."""
+
+    def __init__(self, kept: list[int], widths: dict[int, int], beneath: int | None, left_out: list[str]) -> None:
+        self.kept = kept
+        self.widths = widths
+        self.beneath = beneath  # the column that goes under its row, None = it stands beside
+        self.left_out = left_out
+
+
+def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, *, head: bool) -> Iterator[Text]:
+    """The table's lines, head first, none wider than `width`."""
+    plan = plan_for(columns, rows, width)
+    if head:
+        yield from _side_by_side([(column.title, "bold") for column in columns], columns, plan)
+    for row in rows:
+        yield from _side_by_side(row, columns, plan)
+        if plan.beneath is not None and words(row[plan.beneath]):
+            yield from _indented(row[plan.beneath], width)
+    if plan.left_out:
+        yield from _indented((f"left out at this width: {', '.join(plan.left_out)}", "dim"), width, 0)
+
+
+def plan_for(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> Plan:
+    """Decide: everything side by side; else the words wrap; else they go beneath; else spare columns go; else the widest folds."""
+    shown = [i for i, column in enumerate(columns) if not column.piped and any(words(row[i]) for row in rows)]
+    natural = {i: max([cell_len(columns[i].title), *(cell_len(escape(words(row[i]))) for row in rows)]) for i in shown}
+    last = next((i for i in shown if columns[i].words), None)
+    firm = [i for i in shown if i != last]
+    if last is not None:
+        room = width - sum(natural[i] + GAP for i in firm)
+        if room >= min(natural[last], BESIDE):
+            return Plan(shown, {**natural, last: min(natural[last], room)}, None, [])
+    left_out = _spare(columns, firm, natural, width)
+    kept = [i for i in firm if i not in left_out]
+    excess = _total(kept, natural) - width
+    if excess > 0:
+        widest = max(kept, key=lambda i: natural[i])
+        natural[widest] = max(NARROWEST, natural[widest] - excess)
+    return Plan(kept, natural, last, [columns[i].title for i in sorted(left_out)])
+
+
+def _spare(columns: Sequence[Column], firm: list[int], natural: dict[int, int], width: int) -> set[int]:
+    out: set[int] = set()
+    for i in sorted((i for i in firm if columns[i].spare), key=lambda i: -columns[i].spare):
+        if _total([j for j in firm if j not in out], natural) <= width:
+            break
+        out.add(i)
+    return out
+
+
+def _total(kept: list[int], widths: dict[int, int]) -> int:
+    return sum(widths[i] for i in kept) + GAP * (len(kept) - 1)
+
+
+def _side_by_side(row: Sequence[Cell], columns: Sequence[Column], plan: Plan) -> Iterator[Text]:
+    cells = {i: _wrapped(row[i], plan.widths[i], columns[i]) for i in plan.kept}
+    for depth in range(max((len(parts) for parts in cells.values()), default=0)):
+        line = Text()
+        for i in plan.kept:
+            part = cells[i][depth] if depth < len(cells[i]) else Text()
+            blanks = " " * (plan.widths[i] - part.cell_len)
+            line.append_text(Text(blanks) + part if columns[i].right else part + Text(blanks))
+            line.append(" " * GAP)
+        line.rstrip()
+        yield line
+
+
+def _wrapped(cell: Cell, width: int, column: Column) -> list[Text]:
+    text = Text(escape(words(cell)), style=style(cell))
+    if text.cell_len <= width:
+        return [text]
+    return _wrap(text, width) if column.words else _folded(text, width)
+
+
+def _wrap(text: Text, width: int) -> list[Text]:
+    from rich.console import Console  # noqa: PLC0415
+
+    parts = list(text.wrap(Console(width=width), width))
+    for part in parts:
+        part.rstrip()
+    return parts
+
+
+def _folded(text: Text, width: int) -> list[Text]:
+    parts, part = [], Text(style=text.style)
+    for letter in text.plain:
+        if part.cell_len + cell_len(letter) > width:
+            parts.append(part)
+            part = Text(style=text.style)
+        part.append(letter)
+    return [*parts, part]
+
+
+def _indented(cell: Cell, width: int, indent: int = 4) -> Iterator[Text]:
+    for part in _wrap(Text(escape(words(cell)), style=style(cell)), width - indent):
+        yield Text(" " * indent) + part

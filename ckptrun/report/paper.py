@@ -1,0 +1,114 @@
+"""Where the verbs write: a terminal, or a pipe, which gets the same words plain, tab-separated and whole.
+
+rich is loaded for a terminal only: piped, its tables are 80 columns wide and cut paths off.
+"""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+from ckptrun.report.cells import Cell, Column, words
+from ckptrun.report.text import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.console import Console
+
+
+class Paper:
+    """A stream to write tables and words on, which knows whether somebody is looking."""
+
+    def __init__(self, stream: IO[str], *, terminal: bool, width: int = 80, colour: bool = False) -> None:
+        self.stream = stream
+        self.terminal = terminal
+        self.width = width
+        self.colour = colour
+        self._console: Console | None = None
+
+    @property
+    def console(self) -> Console:
+        """Rich's console of this paper; only where `terminal`."""
+        if self._console is None:
+            from rich.console import Console  # noqa: PLC0415  # 13 ms that a pipe need not pay
+
+            self._console = Console(
+                file=self.stream,
+                force_terminal=True,
+                color_system="standard" if self.colour else None,
+                no_color=not self.colour,
+                width=self.width,
+                highlight=False,
+                markup=False,
+                emoji=False,
+                soft_wrap=False,
+            )
+        return self._console
+
+    def line(self, text: str = "", style: str = "", *, indent: int = 0) -> None:
+        """One line of words; a terminal wraps it between words, under its own beginning."""
+        if not self.terminal:
+            self.stream.write(" " * indent + escape(text) + "\n")
+            return
+        from rich.padding import Padding  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        words = Text(escape(text), style=style)
+        self.console.print(Padding(words, (0, 0, 0, indent), expand=False) if indent else words)
+
+    def heading(self, text: str) -> None:
+        """A blank line and a title."""
+        self.line()
+        self.line(text, "bold")
+
+    def pairs(self, pairs: Iterable[tuple[str, Cell]]) -> None:
+        """Names and values below each other; empty values are left out."""
+        rows: list[Sequence[Cell]] = [((name, "dim"), value) for name, value in pairs if words(value)]
+        if self.terminal:
+            self._lay((Column(""), Column("", words=True)), rows, head=False)
+            return
+        for row in rows:
+            self.stream.write("\t".join(escape(words(cell)) for cell in row) + "\n")
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+        """A head and one line for each row."""
+        if self.terminal:
+            self._lay(columns, rows, head=True)
+            return
+        self.stream.write("\t".join(escape(column.title) for column in columns) + "\n")
+        for row in rows:
+            self.stream.write("\t".join([escape(words(cell)) for cell in row]) + "\n")
+
+    def _lay(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, head: bool) -> None:
+        from ckptrun.report import columns as ruler  # noqa: PLC0415  # needs rich's ruler
+
+        for text in ruler.lines(columns, rows, self.width, head=head):
+            self.console.print(text, no_wrap=True, overflow="ignore", crop=False)
+
+
+def paper(stream: IO[str], environ: Mapping[str, str]) -> Paper:
+    """The paper that a stream is: a terminal as wide as it is, coloured unless NO_COLOR or TERM=dumb forbids it."""
+    _never_fail_on_letters(stream)
+    if not stream.isatty():
+        return Paper(stream, terminal=False)
+    colour = not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
+    return Paper(stream, terminal=True, width=_width(stream, environ), colour=colour)
+
+
+def _width(stream: IO[str], environ: Mapping[str, str]) -> int:
+    import os  # noqa: PLC0415
+
+    given = environ.get("COLUMNS", "")
+    if given.isdigit() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        return 80
+
+
+def _never_fail_on_letters(stream: IO[str]) -> None:
+    # Under a Latin-1 locale a CJK name would raise in the middle of a table; shown as \uNNNN it is still the name.
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
