@@ -24,6 +24,7 @@ class Identity(Noun, frozen=True, kw_only=True):
     pid: int
     boot_id: str  # /proc/sys/kernel/random/boot_id; "" where there is none
     start_ticks: int = 0  # field 22 of /proc/PID/stat: tells a reused pid
+    pid_ns: str = ""  # /proc/self/ns/pid: in another namespace (a container) the pid means nothing
     cgroup: str = ""  # text of /proc/self/cgroup
     uid: int = 0
 
@@ -33,6 +34,7 @@ class JobIdentity(Noun, frozen=True, kw_only=True):
 
     platform: str = "local"
     job: str = ""  # "" = none
+    cluster: str = ""  # two clusters that share a filesystem count their jobs separately
     restart: int = 0  # how often the scheduler restarted it (0 = first start)
     automatic: bool = False  # started by a scheduler, not by a person
     batch_step: bool = False  # we are the batch step's own process, so that our exit code is the job's
@@ -47,7 +49,9 @@ class Holder(Noun, frozen=True, kw_only=True):
     pid: int
     boot_id: str
     start_ticks: int = 0
+    pid_ns: str = ""
     job: str = ""
+    cluster: str = ""
     platform: str = "local"
     attempt: int = 0  # the fencing token; 0 = lease taken, attempt not numbered yet
     attempt_id: str = ""
