@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 GAP = 2  # blanks between two columns
 BESIDE = 24  # words narrower than this go beneath their row
+BENEATH = 4  # how far words that go beneath are indented
 NARROWEST = 12  # a folded column is never narrower
 
 
@@ -36,9 +37,9 @@ def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int,
     for row in rows:
         yield from _side_by_side(row, columns, plan)
         if plan.beneath is not None and words(row[plan.beneath]):
-            yield from _indented(row[plan.beneath], width)
+            yield from indented(row[plan.beneath], width, BENEATH)
     if plan.left_out:
-        yield from _indented((f"left out at this width: {', '.join(plan.left_out)}", "dim"), width, 0)
+        yield from indented((f"left out at this width: {', '.join(plan.left_out)}", "dim"), width, 0)
 
 
 def plan_for(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> Plan:
@@ -112,6 +113,7 @@ def _folded(text: Text, width: int) -> list[Text]:
     return [*parts, part]
 
 
-def _indented(cell: Cell, width: int, indent: int = 4) -> Iterator[Text]:
-    for part in _wrap(Text(escape(words(cell)), style=style(cell)), width - indent):
+def indented(cell: Cell, width: int, indent: int) -> Iterator[Text]:
+    """A cell's words, wrapped between words, each line `indent` blanks from the left."""
+    for part in _wrap(Text(escape(words(cell)), style=style(cell)), max(width - indent, NARROWEST)) or [Text()]:
         yield Text(" " * indent) + part

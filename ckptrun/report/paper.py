@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from ckptrun.report.cells import Cell, Column, words
-from ckptrun.report.text import escape
+from ckptrun.report.text import coloured, escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
+    from rich.text import Text
 
 
 class Paper:
@@ -50,11 +51,10 @@ class Paper:
         if not self.terminal:
             self.stream.write(" " * indent + escape(text) + "\n")
             return
-        from rich.padding import Padding  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+        from ckptrun.report import columns  # noqa: PLC0415  # needs rich's ruler
 
-        words = Text(escape(text), style=style)
-        self.console.print(Padding(words, (0, 0, 0, indent), expand=False) if indent else words)
+        for part in columns.indented((text, style), self.width, indent):
+            self._draw(part)
 
     def heading(self, text: str) -> None:
         """A blank line and a title."""
@@ -83,7 +83,10 @@ class Paper:
         from ckptrun.report import columns as ruler  # noqa: PLC0415  # needs rich's ruler
 
         for text in ruler.lines(columns, rows, self.width, head=head):
-            self.console.print(text, no_wrap=True, overflow="ignore", crop=False)
+            self._draw(text)
+
+    def _draw(self, text: Text) -> None:
+        self.console.print(text, no_wrap=True, overflow="ignore", crop=False)
 
 
 def paper(stream: IO[str], environ: Mapping[str, str]) -> Paper:
@@ -91,8 +94,7 @@ def paper(stream: IO[str], environ: Mapping[str, str]) -> Paper:
     _never_fail_on_letters(stream)
     if not stream.isatty():
         return Paper(stream, terminal=False)
-    colour = not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
-    return Paper(stream, terminal=True, width=_width(stream, environ), colour=colour)
+    return Paper(stream, terminal=True, width=_width(stream, environ), colour=coloured(stream, environ))
 
 
 def _width(stream: IO[str], environ: Mapping[str, str]) -> int:

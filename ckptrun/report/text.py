@@ -1,8 +1,15 @@
-r"""Names from outside made safe to print, and the small words the verbs share. Imports nothing.
+r"""Names from outside made safe to print, and the small words the verbs share. Imports nothing heavy.
 
 A file name may hold a terminal's escape sequences, a newline or letters that turn the reading direction (CWE-150): on
 paper they would lie about what is there, so they are shown as what they are, `\x1b`, `\n`, `\u202e`.
 """
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing's own costs ten milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import IO
 
 _NAMED = {9: "\\t", 10: "\\n", 13: "\\r"}
 _TABLE = {code: _NAMED.get(code, f"\\x{code:02x}") for code in (*range(32), *range(0x7F, 0xA0))}
@@ -30,6 +37,13 @@ def escape(text: str, *, keep_lines: bool = False) -> str:
 def encodable(text: str) -> str:
     r"""`text` as JSON can hold it: undecodable bytes become `\xNN`; everything else stays as it is."""
     return text if text.isascii() else text.translate(_SURROGATES)
+
+
+def coloured(stream: IO[str] | None, environ: Mapping[str, str]) -> bool:
+    """Whether `stream` may be coloured: a terminal, not a dumb one, and no NO_COLOR (https://no-color.org)."""
+    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb" or stream is None:
+        return False
+    return stream.isatty()
 
 
 def some(count: int, noun: str, plural: str = "") -> str:
