@@ -54,11 +54,18 @@ def plan_for(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: i
             return Plan(shown, {**natural, last: min(natural[last], room)}, None, [])
     left_out = _spare(columns, firm, natural, width)
     kept = [i for i in firm if i not in left_out]
-    excess = _total(kept, natural) - width
-    if excess > 0:
-        widest = max(kept, key=lambda i: natural[i])
-        natural[widest] = max(NARROWEST, natural[widest] - excess)
-    return Plan(kept, natural, last, [columns[i].title for i in sorted(left_out)])
+    return Plan(kept, _folding(kept, natural, width), last, [columns[i].title for i in sorted(left_out)])
+
+
+def _folding(kept: list[int], widths: dict[int, int], width: int) -> dict[int, int]:
+    """The same widths, the widest taken from until all fit or none is wider than NARROWEST."""
+    widths = dict(widths)
+    for _ in range(_total(kept, widths) - width):
+        widest = max(kept, key=lambda i: widths[i])
+        if widths[widest] <= NARROWEST:
+            break
+        widths[widest] -= 1
+    return widths
 
 
 def _spare(columns: Sequence[Column], firm: list[int], natural: dict[int, int], width: int) -> set[int]:

@@ -1,11 +1,10 @@
 import os
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckptrun.report.text import encodable, escape, some
+from ckptrun.report.text import escape, some
 
 PRINTED = [
     ("plain-name_1.pt", "plain-name_1.pt"),
@@ -37,16 +36,6 @@ def test_nothing_that_a_terminal_obeys_is_left(text):
 
 def test_lines_may_be_kept_and_nothing_else():
     assert escape("a\nb\x1b", keep_lines=True) == "a\nb\\x1b"
-
-
-@given(st.binary())
-def test_json_holds_every_file_name(raw):
-    text = encodable(os.fsdecode(raw))
-    assert msgspec.json.decode(msgspec.json.encode(text)) == text
-
-
-def test_json_keeps_what_it_can():
-    assert encodable(os.fsdecode(b"a\xff\n\x1b")) == "a\\xff\n\x1b"
 
 
 def test_counting():
