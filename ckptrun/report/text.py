@@ -17,7 +17,12 @@ def escape(text: str, *, keep_lines: bool = False) -> str:
     """
     if keep_lines and "\n" in text:
         return "\n".join(durable.printable(line) for line in text.split("\n"))
-    return text if text.isprintable() else durable.printable(text)
+    if text.isprintable():
+        return text
+    try:
+        return durable.printable(text)
+    except UnicodeEncodeError:  # half of a pair, which YAML can hold and no encoding can
+        return durable.printable(text.encode("utf-8", "backslashreplace").decode())
 
 
 def coloured(stream: IO[str] | None, environ: Mapping[str, str]) -> bool:
