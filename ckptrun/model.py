@@ -114,6 +114,10 @@ class Checkpoint(Noun, frozen=True, kw_only=True):
     seconds: float = 0.0
     why_saved: str = ""
     parent: str = ""
+    why: str = ""  # of a guess: why this file was taken for a checkpoint
+    likeness: int = (
+        1  # of an unknown step: 2 sounds like a state (last, ckpt), 1 like neither, 0 like a result (best, final)
+    )
 
 
 class Series(Noun, frozen=True, kw_only=True):
@@ -201,7 +205,8 @@ class AttemptRecord(Noun, frozen=True, kw_only=True):
     attempt: int
     attempt_id: str
     run: str
-    command: list[str] = []
+    command: list[str] = []  # as it was typed, templates unexpanded
+    argv: list[str] = []  # what was started
     cwd: str = ""
     host: str = ""
     pid: int = 0
