@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
-CAUGHT = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
-CAUGHT += (signal.SIGCONT, signal.SIGWINCH)
+CAUGHT = (
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGTSTP,
+    signal.SIGCONT,
+    signal.SIGWINCH,
+)
 STAY_IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)  # nohup, and background jobs of a shell without job control
 TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)  # in the background a terminal must not stop us: we look before we touch it
 
@@ -31,7 +40,7 @@ class Intake:
         self._old_wakeup = -1
         self._read = self._write = -1
 
-    def __enter__(self) -> Intake:
+    def __enter__(self) -> Intake:  # noqa: PYI034  # Self came with 3.11
         hold_standard_descriptors()
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
@@ -44,7 +53,8 @@ class Intake:
         for number in TERMINAL:
             self._before[number] = signal.signal(number, signal.SIG_IGN)
         # An ignored SIGCHLD, inherited, would reap our children behind our back.
-        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._wake if not hasattr(os, "pidfd_open") else signal.SIG_DFL)
+        on_child = signal.SIG_DFL if hasattr(os, "pidfd_open") else self._wake
+        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, on_child)
         self._mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
         return self
 
@@ -90,5 +100,5 @@ def hold_standard_descriptors() -> None:
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
-        except OSError:
+        except OSError:  # three times
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
