@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ckptrun.model import Checkpoint
 
-    Key = tuple[int, float, float, float]
+    Key = tuple[int, float, float, float, str]
 
 GUESSES = frozenset(("series", "single"))  # layouts that go by file names alone
 _UNKNOWN_STEP, _OUTRANKED_GUESS, _KNOWN_STEP = 0, 1, 2
@@ -35,13 +35,16 @@ def arrange(found: Iterable[Checkpoint]) -> list[Checkpoint]:
 
 
 def order_key(checkpoint: Checkpoint, *, time: float | None = None, stated: int = -1) -> Key:
-    """What one checkpoint is sorted by; `time` replaces its own, `stated` is the newest attempt that made a statement (-1: none)."""
+    """What one checkpoint is sorted by; `time` replaces its own, `stated` is the newest attempt that made a statement (-1: none).
+
+    The path decides last, so that the order never depends on how a directory was listed.
+    """
     when = checkpoint.time if time is None else time
     attempt = checkpoint.attempt or 0
     if checkpoint.step is None:
-        return (_UNKNOWN_STEP, checkpoint.likeness, when, attempt)
+        return (_UNKNOWN_STEP, checkpoint.likeness, when, attempt, checkpoint.path)
     outranked = checkpoint.layout in GUESSES and checkpoint.attempt is not None and checkpoint.attempt <= stated
-    return (_OUTRANKED_GUESS if outranked else _KNOWN_STEP, checkpoint.step, attempt, when)
+    return (_OUTRANKED_GUESS if outranked else _KNOWN_STEP, checkpoint.step, attempt, when, checkpoint.path)
 
 
 def _is_statement(item: Checkpoint) -> bool:
