@@ -1,0 +1,13 @@
+"""Options, environment, YAML file, strategy and defaults → one Config in which every value knows its source.
+
+    load(options, environ, cwd)      all mistakes at once
+    find_root(option, environ, cwd)  where the runs are, for verbs that need nothing else
+
+`keys` says what there is, `kinds` what a value may be, `file` reads YAML with line numbers, `strategies` are the regimes.
+"""
+
+from ckptrun.config.keys import BY_OPTION, KEYS, STRATEGIES
+from ckptrun.config.kinds import DoneWhen
+from ckptrun.config.load import Config, find_root, load
+
+__all__ = ["BY_OPTION", "KEYS", "STRATEGIES", "Config", "DoneWhen", "find_root", "load"]
