@@ -184,7 +184,7 @@ def read_answer(run: paths.RunPaths, request_id: str) -> Answer | None:
     return documents.read(_answer_path(run, request_id), Answer, limit=_LIMIT)
 
 
-def wait_answer(  # noqa: PLR0913  # time and patience are arguments
+def wait_answer(  # time and patience are arguments
     run: paths.RunPaths,
     request_id: str,
     *,

@@ -26,7 +26,7 @@ _DIGITS = 20
 _RETRY_SECONDS = 1.0  # a killed holder's lock goes when the kernel has buried it, a moment after its process
 
 
-def acquire(  # noqa: PLR0913  # time, patience, a voice and the scheduler's opinion are arguments
+def acquire(  # time, patience, a voice and the scheduler's opinion are arguments
     run: paths.RunPaths,
     me: Identity,
     job: JobIdentity,
