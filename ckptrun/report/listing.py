@@ -1,0 +1,149 @@
+"""Checkpoints as rows of a table and as the JSON of `ckptrun ls`. Pure: what is shown is decided from nouns alone."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+from ckptrun import names, units
+from ckptrun.model import Noun
+from ckptrun.policy import roles
+from ckptrun.report.cells import Column
+from ckptrun.runs import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ckptrun.model import Checkpoint, Series
+    from ckptrun.report.cells import Cell
+
+STYLES = {
+    names.COMPLETE: "green",
+    names.PARTIAL: "yellow",
+    names.CORRUPT: "red",
+    names.UNKNOWN: "magenta",
+    names.SOFT_DELETED: "dim",
+}
+
+
+class Listing(Noun, frozen=True, kw_only=True):
+    """What one argument of `ckptrun ls` named: a run's checkpoints, or a directory's.
+
+    `checkpoints` is oldest first over all of its places and bears the roles; `series` is the same, grouped by place and layout.
+    """
+
+    title: str
+    base: str  # the directory that names are shown relative to
+    run: str = ""
+    checkpoints: list[Checkpoint] = []
+    series: list[Series] = []
+    best: str = ""  # why the best one is: "lowest loss"
+
+
+# --- for people --------------------------------------------------------------------------------------------------------
+def columns(shown: Sequence[Checkpoint]) -> list[Column]:
+    """The head of a table of these checkpoints: one column for each metric that any of them has."""
+    return [
+        Column("name", spare=9 if _names_are_steps(shown) else 0),
+        Column("step", right=True),
+        Column("epoch", right=True, spare=2),
+        *(Column(metric, right=True, spare=3 + place) for place, metric in enumerate(metrics_of(shown))),
+        Column("age", right=True),
+        Column("size", right=True),
+        Column("attempt", right=True, spare=1),
+        Column("state"),
+        Column("roles"),
+        Column("reason", words=True),
+        Column("path", piped=True),
+    ]
+
+
+def rows(listing: Listing, metrics: Sequence[str], now: float) -> list[list[Cell]]:
+    """One row for each checkpoint, oldest first, under `columns`."""
+    return [_row(item, listing.base, metrics, now) for item in listing.checkpoints]
+
+
+def metrics_of(shown: Iterable[Checkpoint]) -> list[str]:
+    """The names of all metrics that these checkpoints have, in the order in which they appear."""
+    return list({name: None for item in shown for name in item.metrics})
+
+
+def _row(item: Checkpoint, base: str, metrics: Sequence[str], now: float) -> list[Cell]:
+    return [
+        shown_name(item, base),
+        "" if item.step is None else str(item.step),
+        number(item.epoch),
+        *[number(item.metrics.get(metric)) for metric in metrics],
+        units.duration(now - item.time) if item.time else "",
+        units.size(item.size),
+        "" if item.attempt is None else str(item.attempt),
+        (item.state, STYLES.get(item.state, "")),
+        (", ".join(item.roles), "bold" if roles.LATEST in item.roles else ""),
+        item.reason,
+        item.path,
+    ]
+
+
+def shown_name(item: Checkpoint, base: str) -> str:
+    """The name alone for what lies in checkpoints/ (or in the directory that was asked for), else where it lies too."""
+    if item.directory in (base, os.path.join(base, names.CHECKPOINTS)):
+        return item.name
+    if item.directory.startswith(base + os.sep):
+        return os.path.join(item.directory[len(base) + 1 :], item.name)
+    return os.path.join(item.directory, item.name)
+
+
+def number(value: float | None) -> str:
+    """A metric or an epoch: four digits are enough to compare; whole numbers stay whole."""
+    if value is None:
+        return ""
+    if isinstance(value, int) or (math.isfinite(value) and value == int(value) and abs(value) < 1e6):
+        return str(int(value))
+    return f"{value:.4g}"
+
+
+def _names_are_steps(shown: Sequence[Checkpoint]) -> bool:
+    """Whether every name says nothing that its step does not, so that a narrow terminal can do without."""
+    steps = [item.step for item in shown]
+    bare = all(item.step is not None and item.name == f"{names.STEP_PREFIX}{item.step:08d}" for item in shown)
+    return bare and len(set(steps)) == len(steps) and len({item.directory for item in shown}) <= 1
+
+
+# --- for programs ------------------------------------------------------------------------------------------------------
+def document(listings: Iterable[Listing]) -> dict[str, Any]:
+    """The JSON of `ckptrun ls`: a stable interface."""
+    return {"format": names.FORMAT, "series": [_series(series) for listing in listings for series in listing.series]}
+
+
+def _series(series: Series) -> dict[str, Any]:
+    return {
+        "directory": series.directory,
+        "layout": series.layout,
+        "run": series.run or None,
+        "pointer": series.pointer or None,
+        "latest": series.latest or None,
+        "best": series.best or None,
+        "checkpoints": [checkpoint(item) for item in series.checkpoints],
+    }
+
+
+def checkpoint(item: Checkpoint) -> dict[str, Any]:
+    """One checkpoint; metrics that JSON cannot hold are null, and named under `nonfinite` beside."""
+    fields: dict[str, Any] = {
+        "name": item.name,
+        "path": item.path,
+        "files": item.files,
+        "step": item.step,
+        "epoch": item.epoch,
+        "metrics": item.metrics,
+        "time": records.now_text(item.time) if item.time else None,
+        "size": item.size,
+        "state": item.state,
+        "reason": item.reason,
+        "roles": item.roles,
+        "pinned": item.pinned,
+        "attempt": item.attempt,
+    }
+    odd = {name: str(value) for name, value in item.metrics.items() if not math.isfinite(value)}
+    return {**fields, "nonfinite": odd} if odd else fields

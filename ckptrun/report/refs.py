@@ -1,0 +1,224 @@
+"""What a reference names: RUN, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best, RUN@NAME, or a path to any of these.
+
+`parse` is pure; `resolve` looks on disk. A leading `.`, `/` or `~` makes a path; so does a slash, unless the part before it is a run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, TypeAlias
+
+from ckptrun import errors, names
+from ckptrun.model import Checkpoint, Noun
+from ckptrun.policy import roles
+from ckptrun.report import gather
+from ckptrun.runs import paths as run_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ckptrun.report.gather import Wish
+    from ckptrun.report.listing import Listing
+    from ckptrun.runs.paths import AttemptPaths, RunPaths
+
+LATEST, BEST = "latest", "best"
+_RUN = r"(?P<run>[A-Za-z0-9_][A-Za-z0-9._-]{0,63})"
+_FORMS = tuple(re.compile(_RUN + rest) for rest in (r"/(?P<attempt>\d{1,9})", r"[@/](?P<at>.+)", ""))
+
+
+class Parsed(Noun, frozen=True):
+    """A reference taken apart: a run, and perhaps an attempt's number or what stands after the @."""
+
+    run: str
+    attempt: int | None = None
+    at: str = ""
+
+
+class OfRun(Noun, frozen=True):
+    """A reference that names a run."""
+
+    run: RunPaths
+
+
+class OfAttempt(Noun, frozen=True):
+    """A reference that names one attempt."""
+
+    run: RunPaths
+    attempt: AttemptPaths
+
+
+class OfCheckpoint(Noun, frozen=True):
+    """A reference that names one checkpoint; `run` is None outside of any."""
+
+    run: RunPaths | None
+    checkpoint: Checkpoint
+
+
+class OfDirectory(Noun, frozen=True):
+    """A reference that names a directory that is none of these."""
+
+    path: str
+
+
+Named: TypeAlias = OfRun | OfAttempt | OfCheckpoint | OfDirectory
+
+
+def parse(ref: str) -> Parsed | None:
+    """The parts of a reference to a run, or None: it can only be a path."""
+    found = next((match for form in _FORMS if (match := form.fullmatch(ref))), None)
+    if found is None:
+        return None
+    parts = found.groupdict()
+    number = parts.get("attempt")
+    return Parsed(parts["run"], int(number) if number else None, parts.get("at") or "")
+
+
+def is_path(ref: str) -> bool:
+    """Whether an argument of `ls` is a path by its looks: it has a slash or begins with a dot."""
+    return os.sep in ref or ref.startswith((".", "~"))
+
+
+def resolve(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Named:
+    """What `ref` names.
+
+    Raises:
+        UsageError: it names nothing; the hint says what there is.
+        IoFailure: a directory could not be read.
+    """
+    parsed = None if ref.startswith((".", os.sep, "~")) else parse(ref)
+    if parsed is not None:
+        run = run_paths.run_paths(root, parsed.run)
+        if exists(run):
+            return _in_run(run, parsed, ref, wish)
+    path = os.path.normpath(os.path.join(cwd, os.path.expanduser(ref)))
+    if os.path.lexists(path):
+        return _at_path(path, wish)
+    raise _nothing(ref, parsed, root)
+
+
+def checkpoint(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Checkpoint:
+    """The checkpoint that `ref` names; a run means its latest, an attempt the latest that it wrote.
+
+    Raises:
+        UsageError: it names none.
+        IoFailure: as `resolve`.
+    """
+    named = resolve(ref, root=root, cwd=cwd, wish=wish)
+    if isinstance(named, OfCheckpoint):
+        return named.checkpoint
+    if isinstance(named, OfDirectory):
+        raise errors.UsageError(f"{ref} is not a checkpoint", f"`ckptrun ls {ref}` shows what is there")
+    listing = gather.run_listing(named.run)
+    if isinstance(named, OfRun):
+        return _pick(listing, LATEST, ref)
+    own = [item for item in listing.checkpoints if item.attempt == named.attempt.number]
+    found = roles.latest(own)
+    if found is None:
+        raise errors.UsageError(
+            f"attempt {named.attempt.number} of run {named.run.name} left no complete checkpoint", _there(listing)
+        )
+    return found
+
+
+def the_run(ref: str, *, root: str, cwd: str) -> RunPaths:
+    """The run that `ref` names, by name or path.
+
+    Raises:
+        UsageError: it names none.
+    """
+    named = resolve(ref, root=root, cwd=cwd)
+    if isinstance(named, OfRun):
+        return named.run
+    raise errors.UsageError(f"{ref} is not a run", _runs_there(root))
+
+
+def exists(run: RunPaths) -> bool:
+    """Whether there is such a run."""
+    return any(os.path.lexists(path) for path in (run.run_yaml, run.lease_lock, run.attempts))
+
+
+def _in_run(run: RunPaths, parsed: Parsed, ref: str, wish: Wish | None) -> Named:
+    if parsed.attempt is not None:
+        return OfAttempt(run, _attempt(run, parsed.attempt))
+    if not parsed.at:
+        return OfRun(run)
+    listing = gather.run_listing(run, wish)
+    return OfCheckpoint(run, _pick(listing, parsed.at, ref))
+
+
+def _attempt(run: RunPaths, number: int) -> AttemptPaths:
+    known = run_paths.attempts(run)
+    if number not in known:
+        there = f"{known[0]} to {known[-1]}" if known else "none yet"
+        raise errors.UsageError(f"run {run.name} has no attempt {number}", f"its attempts: {there}")
+    return run.attempt(number)
+
+
+def _pick(listing: Listing, at: str, ref: str) -> Checkpoint:
+    """The checkpoint after the @: by role, by step (the later of two with one step), or by name."""
+    found = [item for item in listing.checkpoints if _is(item, at)]
+    whole = [item for item in found if item.state == names.COMPLETE]
+    if found:
+        return (whole or found)[-1]
+    what = {LATEST: "no complete checkpoint", BEST: "no checkpoint that is known to be the best"}.get(
+        at, f"no checkpoint {at}"
+    )
+    raise errors.UsageError(f"{ref}: run {listing.run} has {what}", _there(listing))
+
+
+def _is(item: Checkpoint, at: str) -> bool:
+    if at in (LATEST, BEST):
+        return at in item.roles
+    return at in (item.name, str(item.step)) or item.path.endswith(os.sep + at)
+
+
+def _at_path(path: str, wish: Wish | None) -> Named:
+    around = gather.run_around(path)
+    if around is not None:
+        if os.path.realpath(path) == os.path.realpath(around.dir):
+            return OfRun(around)
+        inside = os.path.relpath(os.path.abspath(path), around.dir).split(os.sep)
+        if inside[0] == names.ATTEMPTS and len(inside) == 2 and inside[1].isdigit():
+            return OfAttempt(around, _attempt(around, int(inside[1])))
+    return _checkpoint_at(path, around, wish) or OfDirectory(path)
+
+
+def _checkpoint_at(path: str, around: RunPaths | None, wish: Wish | None) -> OfCheckpoint | None:
+    """The checkpoint whose own path, or one of whose files, is `path`; links are followed."""
+    places = [gather.run_listing(around, wish)] if around else []
+    real = os.path.realpath(path)
+    if os.path.isdir(os.path.dirname(real)):
+        places.append(gather.directory_listing(os.path.dirname(real), wish))
+    for listing in places:
+        for item in listing.checkpoints:
+            if real in (os.path.realpath(item.path), *(os.path.join(item.directory, name) for name in item.files)):
+                return OfCheckpoint(around, item)
+    return None
+
+
+def _nothing(ref: str, parsed: Parsed | None, root: str) -> errors.UsageError:
+    if parsed is None or is_path(ref):
+        return errors.UsageError(f"there is nothing at {ref}", _runs_there(root))
+    return errors.UsageError(f"there is no run {parsed.run} in {root}", _runs_there(root, parsed.run))
+
+
+def _runs_there(root: str, wanted: str = "") -> str:
+    import difflib  # noqa: PLC0415  # for mistakes only
+
+    there = [run.name for run in run_paths.all_runs(root)]
+    near = difflib.get_close_matches(wanted, there, n=1) if wanted else []
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"runs in {root}: {_few(there)}" if there else f"there are no runs in {root}; another root: --root DIR"
+
+
+def _there(listing: Listing) -> str:
+    whole = [
+        str(item.name if item.step is None else item.step) for item in listing.checkpoints if item.state == names.COMPLETE
+    ]
+    return f"complete: {_few(whole)}" if whole else f"`ckptrun ls {listing.run}` shows what is there"
+
+
+def _few(words: Sequence[str], most: int = 12) -> str:
+    return ", ".join(words) if len(words) <= most else f"{', '.join(words[:2])}, … {', '.join(words[2 - most :])}"
