@@ -64,12 +64,8 @@ def directory_listing(directory: str, wish: Wish | None = None) -> Listing:
     overall = _best([item for place in places for item in place.checkpoints], wish)
     series = []
     for place in places:
-        best = (
-            _best(place.checkpoints, Wish(overall.metric, wish.mode if wish else roles.AUTO))
-            if _has(place, overall.metric)
-            else None
-        )
-        series.append(_marked_series(place, best and best.checkpoint, resumed, around.name if around else place.run))
+        best = _best_of(place, overall.metric, wish.mode if wish else roles.AUTO)
+        series.append(_marked_series(place, best, resumed, around.name if around else place.run))
     checkpoints = [item for each in series for item in each.checkpoints]
     return Listing(
         title=directory,
