@@ -1,0 +1,79 @@
+"""A script that rewrites its one file in place is ended in the middle of that: the earlier attempt's output is taken."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+
+import numpy as np
+import psutil
+import pytest
+import support
+
+SCRIPT = os.path.join(support.EXAMPLES, "digits_plain.py")
+# 2048 hidden units make a file of 50 MB, written in many pieces: time enough to stop the script between two of them.
+COMMAND = [
+    *(
+        "train",
+        "--run",
+        "it",
+        "--grace",
+        "2s",
+        "--on-resume",
+        "--resume {resume_from}",
+        SCRIPT,
+        "--out",
+        "{output_dir}/state.npz",
+    ),
+    *("--hidden", "2048", "--log-every", "1", "--save-every", "2", "--steps", "1000", "--step-seconds", "0.3"),
+]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("end", ["KILL", "TERM"])
+def test_an_end_in_the_middle_of_a_save_falls_back_to_the_earlier_output(end, tmp_path):
+    first, second = (tmp_path / "runs" / "it" / "attempts" / number / "output" / "state.npz" for number in ("0001", "0002"))
+    with support.start_ckptrun(*COMMAND, cwd=tmp_path) as it:
+        it.wait_for(r"^saved step 1$")  # the next save is more than half a second away
+        it.kill_tree()
+    with np.load(first) as saved:
+        assert saved["step"] == 1
+
+    with support.start_ckptrun(*COMMAND, cwd=tmp_path) as it:
+        it.wait_for(r"^continuing after step 1$")
+        freeze_in_the_middle(it, second, first.stat().st_size)
+        if end == "TERM":  # the script is stopped: a TERM reaches it before it writes another byte
+            it.signal(signal.SIGTERM)
+            assert it.finish() == 75, it.text
+        else:
+            it.kill_tree()
+    assert 0 < second.stat().st_size < first.stat().st_size
+
+    with support.start_ckptrun(*COMMAND, cwd=tmp_path) as it:
+        it.wait_for(r"^continuing after step 1$")
+        said = it.text
+    assert re.search(r"0002.*state\.npz", said), said
+
+
+def freeze_in_the_middle(it, path, full):
+    """SIGSTOP to the script while `path` is there but not all of it; let it go on and try again if that came too late."""
+    script = next(process for process in it.tree()[1:] if SCRIPT in process.cmdline())
+    end = time.monotonic() + support.PATIENCE
+    while time.monotonic() < end:
+        if 0 < size(path) < full:
+            script.suspend()
+            support.wait_until(lambda: script.status() == psutil.STATUS_STOPPED)
+            if size(path) < full:
+                return
+            script.resume()
+        time.sleep(0.001)
+    raise AssertionError(f"never seen half written; it said:\n{it.text}")
+
+
+def size(path):
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
