@@ -1,0 +1,204 @@
+"""ONE START OF `ckptrun train`, FROM BEGINNING TO END. Read this first; it is a table of contents.
+
+scene         what stays the same: who asks, for which run, where
+resuming      which checkpoint to continue from
+attempt       number, directories, environment, what will be started
+environment   the variables and templates (pure)
+ground        what the supervisor needs from the run while the attempt lives
+ending        was it complete, what is safe, what to tell
+plan          --dry-run
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from ckptrun import errors, names
+from ckptrun.mounts import data as mounts
+from ckptrun.policy import restart, start
+from ckptrun.runs import control, lease, ledger, paths, provenance, records
+from ckptrun.session import attempt as attempts
+from ckptrun.session import ending, resuming
+from ckptrun.session.attempt import Chosen
+from ckptrun.session.ground import Ground
+from ckptrun.session.leftovers import close_leftovers
+from ckptrun.session.scene import Scene, open_scene
+from ckptrun.supervise import loop
+from ckptrun.supervise.signals import Intake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ckptrun.config import Config
+    from ckptrun.model import AttemptRecord
+    from ckptrun.runs.lease import Lease
+    from ckptrun.runs.records import RunRecord
+    from ckptrun.session.ending import Result
+
+SELF, SCHEDULER, EXIT = "self", "scheduler", "exit"
+_STOP_SIGNALS = {1: names.EXIT_AGAIN, 2: names.EXIT_INTERRUPTED, 10: names.EXIT_AGAIN, 15: names.EXIT_AGAIN}
+
+
+def train(
+    config: Config,
+    command: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    cwd: str,
+    clock: Callable[[], float],
+    verbosity: int = 0,
+    json_out: bool = False,
+) -> int:
+    """Run a command as the next attempt of its run, and say with which code ckptrun ends.
+
+    Raises:
+        CkptrunError: whatever forbids the start; nothing has been started then.
+    """
+    with Intake() as intake:
+        scene = open_scene(config, command, environ=environ, cwd=cwd, clock=clock, verbosity=verbosity, json_out=json_out)
+        paths.create(scene.paths)
+        held = _acquire(scene)
+        try:
+            return _attempts(scene, held, intake)
+        finally:
+            held.release()
+
+
+def dry_run(
+    config: Config,
+    command: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    cwd: str,
+    clock: Callable[[], float],
+    verbosity: int = 0,
+    json_out: bool = False,
+) -> int:
+    """Print what `train` would do. Writes nothing, starts nothing, takes no lease."""
+    from ckptrun.session import plan  # noqa: PLC0415  # not on the launch path
+
+    scene = open_scene(config, command, environ=environ, cwd=cwd, clock=clock, verbosity=verbosity, json_out=json_out)
+    return plan.show(scene)
+
+
+def _acquire(scene: Scene) -> Lease:
+    return lease.acquire(
+        scene.paths,
+        scene.me,
+        scene.job,
+        clock=scene.clock,
+        monotonic=time.monotonic,
+        sleep=time.sleep,
+        tell=lambda text: scene.say(text, level=-1),
+        is_over=scene.place.is_over,
+    )
+
+
+def _attempts(scene: Scene, held: Lease, intake: Intake) -> int:
+    """Attempt after attempt, as long as this process is the one that restarts."""
+    first = True
+    while True:
+        history = close_leftovers(scene, held)
+        recorded = records.read_run(scene.paths)
+        decision = _admit(scene, history, recorded, first=first)
+        if decision.done:
+            return _already_complete(scene, history, decision.done)
+        plan = resuming.choose(scene, first=first, parent=recorded.parent if recorded else "")
+        mounted = mounts.plan(scene.config.data, root=scene.config.root, cwd=scene.caller)
+        run = attempts.run_record(scene, recorded, fresh=first and scene.config.fresh)
+        if code := _stopped_before_start(scene, intake):
+            return code
+        chosen = Chosen(decision=decision, plan=plan, recorded=recorded, run=run, history=history, mounts=mounted)
+        result = _one_attempt(scene, held, intake, chosen)
+        verdict = restart.again(
+            [*history, result.record],
+            max_failures=scene.config.max_failures,
+            by_self=scene.config.restart_by == SELF,
+            jitter=random.random(),  # noqa: S311  # spreads restarts, guards nothing
+        )
+        if scene.config.restart_by != SELF or not verdict.restart:
+            return _end(scene, result, verdict)
+        scene.say(f"attempt {result.record.attempt} {result.verdict.outcome}: {result.verdict.why}; {verdict.why}", level=-1)
+        scene.say(f"starting again in {verdict.delay:.0f} s")
+        if intake.wait(verdict.delay) and (code := _stopped_before_start(scene, intake)):
+            return code
+        first = False
+
+
+def _admit(scene: Scene, history: Sequence[AttemptRecord], recorded: RunRecord | None, *, first: bool) -> start.Decision:
+    """May this start go ahead? Options that reopen a run count for the first attempt of a call only."""
+    stopped = control.stopped(scene.paths)
+    asked = start.Asked(
+        run=scene.run,
+        command=scene.command,
+        commit=provenance.commit(scene.cwd),
+        script_digest=attempts.script_digest(scene),
+        automatic=scene.job.automatic or not first,
+        again=first and scene.config.again,
+        changed=scene.config.changed,
+        fresh=first and scene.config.fresh,
+        max_failures=scene.config.max_failures,
+    )
+    return start.decide(asked, history, recorded.command if recorded else [], _stop_sentence(stopped))
+
+
+def _stop_sentence(mark: control.Stopped | None) -> str:
+    if mark is None:
+        return ""
+    return f"stopped by {mark.by}{f' at {mark.when}' if mark.when else ''}{f': {mark.reason}' if mark.reason else ''}"
+
+
+def _one_attempt(scene: Scene, held: Lease, intake: Intake, chosen: Chosen) -> Result:
+    """Number, prepare, run, judge, record."""
+    number = held.next_attempt()
+    where = paths.new_attempt(scene.paths, number)
+    begun = attempts.begin(scene, chosen, number, where)
+    try:
+        held.take(number, begun.record.attempt_id)
+        book = ledger.Ledger(scene.paths.ledger, held.require, scene.clock, number)
+        attempts.write_beginning(scene, begun, book, held)
+        ground = Ground(scene, held, book, attempt=number, started=begun.started, local_dir=begun.spec.local_dir)
+        ended = loop.run(begun.spec, ground, intake)
+        if ended.lease_lost:
+            held.require()
+            raise errors.LeaseLost(
+                f"run {scene.run} was taken over while this attempt was suspended: it writes nothing more"
+            )
+        result = ending.judge(scene, begun.record, where, ended, intake)
+        ending.write(scene, where, result, book)
+        book.close()
+        return result
+    finally:
+        ending.remove_local(begun.spec.local_dir)
+
+
+def _already_complete(scene: Scene, history: Sequence[AttemptRecord], why: str) -> int:
+    scene.say(why)
+    if scene.json_out:
+        ending.print_document(ending.document(scene.run, history[-1], code=names.EXIT_OK))
+    return names.EXIT_OK
+
+
+def _stopped_before_start(scene: Scene, intake: Intake) -> int:
+    """The exit code when a stop came while we were starting; 0 = none came."""
+    came = [number for number in intake.pending if number in _STOP_SIGNALS]
+    if not came:
+        return 0
+    code = scene.config.preempt_exit_code if _STOP_SIGNALS[came[0]] == names.EXIT_AGAIN else _STOP_SIGNALS[came[0]]
+    scene.say(f"asked to stop (signal {came[0]}) before the script was started: nothing was run [exit {code}]", level=-1)
+    return code
+
+
+def _end(scene: Scene, result: Result, verdict: restart.Again) -> int:
+    code = names.EXIT_DO_NOT_RESTART if verdict.spent else result.verdict.exit_code
+    scene.say(ending.sentence(scene.run, result, code=code), level=-1 if code else 0)
+    if verdict.spent:
+        scene.say(f"not to be started again by itself: {verdict.why}", level=-1)
+    if scene.json_out:
+        ending.print_document(ending.document(scene.run, result.record, code=code))
+    return code
+
+
+__all__ = ["dry_run", "train"]

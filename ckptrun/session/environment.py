@@ -69,14 +69,9 @@ def _fill_one(argument: str, values: Mapping[str, str]) -> str:
             rest = after
 
 
-def command_of(command: Sequence[str], on_resume: str, given: Given) -> list[str]:
+def command_of(command: Sequence[str], on_resume: Sequence[str], given: Given) -> list[str]:
     """The whole command of this attempt: filled in, with the --on-resume arguments when there is something to resume from."""
-    whole = list(command)
-    if on_resume and given.resume_from:
-        import shlex  # noqa: PLC0415  # a millisecond that most starts need not pay
-
-        whole += shlex.split(on_resume)
-    return fill(whole, given)
+    return fill([*command, *on_resume] if given.resume_from else command, given)
 
 
 def child_environment(environ: Mapping[str, str], given: Given) -> dict[str, str]:

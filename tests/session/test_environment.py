@@ -52,8 +52,8 @@ def test_text_without_our_names_is_untouched(text):
 
 
 def test_on_resume_adds_arguments_only_when_there_is_something():
-    assert environment.command_of(["t.py"], "--resume {resume_from} --n 'a b'", FIRST) == ["t.py"]
-    assert environment.command_of(["t.py"], "--resume {resume_from} --n 'a b'", RESUMED) == [
+    assert environment.command_of(["t.py"], ["--resume", "{resume_from}", "--n", "a b"], FIRST) == ["t.py"]
+    assert environment.command_of(["t.py"], ["--resume", "{resume_from}", "--n", "a b"], RESUMED) == [
         "t.py",
         "--resume",
         "/c p/step-1",

@@ -1,0 +1,105 @@
+"""What the supervisor needs from the rest of the house while an attempt runs: the lease, the ledger, the control files, the clock.
+
+Nothing here may stop a training: what cannot be written is said once, loudly, and the attempt goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ckptrun import errors, names
+from ckptrun.checkpoints import scan
+from ckptrun.runs import control
+from ckptrun.session import scene as scenes
+
+if TYPE_CHECKING:
+    from ckptrun.model import Checkpoint, Request
+    from ckptrun.runs.lease import Lease
+    from ckptrun.runs.ledger import Ledger
+    from ckptrun.session.scene import Scene
+
+
+class Ground:
+    """The session's side of `supervise.run`."""
+
+    def __init__(self, scene: Scene, lease: Lease, ledger: Ledger, *, attempt: int, started: float, local_dir: str) -> None:
+        self._scene, self._lease, self._ledger = scene, lease, ledger
+        self._attempt, self._started, self._local_dir = attempt, started, local_dir
+        self.troubles: list[str] = []
+
+    def clock(self) -> float:
+        """Unix seconds."""
+        return float(self._scene.clock())
+
+    def beat(self) -> bool:
+        """Stamp the lease; False when somebody else has taken the run over."""
+        try:
+            os.utime(self._local_dir)  # or a cleaner of /tmp takes it away under a long training
+        except OSError as error:
+            self._trouble(f"{self._local_dir}: {error.strerror}")
+        try:
+            return self._lease.beat()
+        except (errors.CkptrunError, OSError) as error:
+            self._trouble(f"the heartbeat could not be written: {error}")
+            return True
+
+    def inbox(self) -> list[Request]:
+        """What others asked for since the last look."""
+        try:
+            return control.take_inbox(self._scene.paths, self._attempt, self._trouble)
+        except (errors.CkptrunError, OSError) as error:
+            self._trouble(f"control/inbox could not be read: {error}")
+            return []
+
+    def publish(self, request: Request | None) -> None:
+        """Show the request in force in control/request.json."""
+        self._try("control/request.json", lambda: control.publish(self._scene.paths, request))
+
+    def answer(self, request_id: str, ok: bool, text: str, checkpoint: str) -> None:  # noqa: FBT001  # as Ground has it
+        """Answer a request, so that whoever waits for it hears what came of it."""
+        answer = control.Answer(id=request_id, ok=ok, text=text, checkpoint=checkpoint)
+        self._try("control/answers", lambda: control.answer(self._scene.paths, answer))
+
+    def mark_stopped(self, by: str) -> None:
+        """Leave the durable mark that a scheduler's restart finds."""
+        paths, now = self._scene.paths, self.clock()
+        self._try("control/stopped.json", lambda: control.mark_stopped(paths, by=by, now=now, attempt=self._attempt))
+
+    def record(self, event: str, **fields: Any) -> None:
+        """One line in the ledger."""
+        self._try("the ledger", lambda: self._ledger.append(event, **fields))
+
+    def progress(self, fields: dict[str, Any]) -> None:
+        """Where the attempt is, for `ckptrun status`."""
+        now = control.Progress(attempt=self._attempt, updated=self.clock(), started=self._started, **fields)
+        self._try("control/progress.json", lambda: control.write_progress(self._scene.paths, now))
+
+    def end_time(self) -> tuple[float | None, str]:
+        """When the attempt must have ended, and who says so."""
+        return scenes.end_of(self._scene, self._started)
+
+    def saved_since(self, since: float) -> Checkpoint | None:
+        """The newest complete checkpoint of this attempt written after `since`: how a save by a script without client is noticed."""
+        try:
+            found = scan.scan_run(self._scene.paths.checkpoints, self._scene.paths.attempts)
+        except (errors.CkptrunError, OSError) as error:
+            self._trouble(f"the checkpoints could not be looked at: {error}")
+            return None
+        fresh = [
+            item for item in found if item.state == names.COMPLETE and item.attempt == self._attempt and item.time >= since
+        ]
+        return fresh[-1] if fresh else None
+
+    def _try(self, what: str, act: Any) -> None:
+        try:
+            act()
+        except errors.LeaseLost:
+            pass  # the next beat says so and ends the attempt; until then nothing is written
+        except (errors.CkptrunError, OSError) as error:
+            self._trouble(f"{what} could not be written: {error}")
+
+    def _trouble(self, sentence: str) -> None:
+        if sentence not in self.troubles:
+            self.troubles.append(sentence)
+            self._scene.say(f"warning: {sentence}", level=-1)

@@ -1,0 +1,96 @@
+"""What stays the same for all attempts of one start: who asks, for which run, where, and whom to tell."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ckptrun import names, platforms
+from ckptrun.model import Identity, JobIdentity, Noun
+from ckptrun.report import text
+from ckptrun.runs import paths as run_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ckptrun.config import Config
+    from ckptrun.runs.paths import RunPaths
+
+
+class Scene(Noun, frozen=True, kw_only=True):
+    """One start of `ckptrun train`. `command` is the command as it was typed, its templates unexpanded."""
+
+    config: Config
+    command: list[str]
+    environ: dict[str, str]
+    caller: str  # the caller's directory, absolute
+    cwd: str  # the child's
+    place: Any  # platforms.base.Platform
+    me: Identity
+    job: JobIdentity
+    paths: RunPaths
+    clock: Any  # () -> Unix seconds
+    verbosity: int = 0
+    json_out: bool = False
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+        return self.paths.name
+
+    def say(self, sentence: str, level: int = 0) -> None:
+        """One line on stderr, unless -q (or, for level 1, without -v). Never fails: a closed stderr loses the line only."""
+        if self.verbosity >= level:
+            line = f"ckptrun: {text.escape(sentence)}\n".encode(errors="backslashreplace")
+            try:
+                os.write(2, line)
+            except OSError:  # nobody is listening; what happened is in the ledger as well
+                pass
+
+
+def open_scene(
+    config: Config,
+    command: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    cwd: str,
+    clock: Callable[[], float],
+    verbosity: int,
+    json_out: bool,
+) -> Scene:
+    """Which run this start belongs to, and where we are. Touches nothing."""
+    place = platforms.detect(environ)
+    name = config.run or run_paths.derive_name(command, cwd)
+    return Scene(
+        config=config,
+        command=list(command),
+        environ=dict(environ),
+        caller=cwd,
+        cwd=os.path.normpath(os.path.join(cwd, config.chdir)) if config.chdir else cwd,
+        place=place,
+        me=place.identity(),
+        job=place.job(),
+        paths=run_paths.run_paths(config.root, name),
+        clock=clock,
+        verbosity=verbosity,
+        json_out=json_out,
+    )
+
+
+def grace_of(scene: Scene) -> float:
+    """The grace in seconds: --grace, else what the platform gives less our own bookkeeping, else the default."""
+    if scene.config.grace is not None:
+        return float(scene.config.grace)
+    given = scene.place.grace()
+    if given is not None:
+        return float(max(1.0, given - names.BOOKKEEPING_SECONDS))
+    return names.DEFAULT_GRACE_SECONDS
+
+
+def end_of(scene: Scene, started: float) -> tuple[float | None, str]:
+    """When this attempt must have ended (Unix seconds) and who says so: the earliest of the platform's end and --time-limit."""
+    end, why = scene.place.end_time()
+    limit = scene.config.time_limit
+    if limit is not None and (end is None or started + limit < end):
+        return started + limit, "--time-limit"
+    return end, why
