@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             group.main(args, prog_name=PROGRAM, complete_var=_COMPLETE)  # answers the shell and exits
         return _run(args)
     except (Exception, KeyboardInterrupt) as error:
-        return boundary.explain(error, args)
+        code = boundary.explain(error, args)
+        boundary.settle()
+        return code
 
 
 def _run(args: list[str]) -> int:

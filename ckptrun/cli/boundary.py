@@ -15,11 +15,11 @@ DEBUG = "CKPTRUN_DEBUG"
 EXIT_BROKEN_PIPE = 128 + 13  # as a shell reports a program that SIGPIPE ended
 _CANNOT_CREATE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 _HINTS = {
-    errno.ENOSPC: "the disk is full: free some space, or choose another --root",
-    errno.EDQUOT: "your quota is used up (`quota -s` shows it): free some space, or choose another --root",
-    errno.EACCES: "you may not do this there: look at the owner and the mode, or choose another --root",
-    errno.EPERM: "you may not do this there: look at the owner and the mode, or choose another --root",
-    errno.EROFS: "the file system is mounted read-only: choose another --root",
+    errno.ENOSPC: "the disk is full: free some space, or write elsewhere (--root)",
+    errno.EDQUOT: "your quota is used up (`quota -s` shows it): free some space, or write elsewhere (--root)",
+    errno.EACCES: "you may not do this there: look at the owner and the mode, or write elsewhere (--root)",
+    errno.EPERM: "you may not do this there: look at the owner and the mode, or write elsewhere (--root)",
+    errno.EROFS: "the file system is mounted read-only: write elsewhere (--root)",
     errno.EIO: "the disk or the server behind it failed; the same command may work later or on another machine",
     errno.ESTALE: "the file server forgot the file; the same command may work when started again",
     errno.EMFILE: "too many open files: raise the limit (`ulimit -n`)",
@@ -57,8 +57,7 @@ def _click_error(error: click.ClickException) -> int:
 
 def _os_error(error: OSError) -> int:
     if error.errno == errno.EPIPE:
-        _silence_stdout()
-        return EXIT_BROKEN_PIPE
+        return EXIT_BROKEN_PIPE  # whoever closed it does not want to hear more
     where = "".join(
         f": {os.fsdecode(name)!r}" for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
     )
@@ -83,8 +82,12 @@ def _traceback(error: BaseException) -> None:
     words.say("".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip("\n"))
 
 
-def _silence_stdout() -> None:
-    """Nobody reads any more: what is still buffered must not become a complaint when the interpreter ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+def settle() -> None:
+    """What could not be written to stdout must not become a second complaint when the interpreter ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 import click
 
-from ckptrun import names
+from ckptrun import errors, names
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -45,6 +46,8 @@ class Verbs(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does; an unknown verb is answered with the nearest known one."""
         name = args[0]
+        if name not in VERBS and not name.startswith("-") and (name.endswith(".py") or os.path.isfile(name)):
+            raise errors.UsageError(f"{name!r} is not a verb but a script", f"did you mean: {_as_train(args)}")
         if name not in VERBS and not name.startswith("-") and not ctx.resilient_parsing:
             raise click.NoSuchCommand(name, possibilities=VERBS, ctx=ctx)
         return super().resolve_command(ctx, args)
@@ -62,6 +65,12 @@ class Verbs(click.Group):
         return [*matching, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
+def _as_train(args: list[str]) -> str:
+    import shlex  # noqa: PLC0415  # for mistakes only
+
+    return "ckptrun train " + shlex.join(args)
+
+
 def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         click.echo(f"ckptrun {names.VERSION}")
@@ -76,7 +85,13 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     epilog="`ckptrun VERB --help` has examples and exit codes. ckptrun sends nothing to anybody.",
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    callback=_print_version,
+    help="Print the version.",
 )
 def group() -> None:
     r"""Make a training survive machines that are taken away.

@@ -110,14 +110,14 @@ def run(ctx: click.Context, words: Sequence[str], **_options: object) -> int:
     A SCRIPT that ends in .py runs under this Python; anything else runs as it is. Options for ckptrun come before it, the
     script's own after it.
     """
-    from ckptrun import session  # noqa: PLC0415  # --help does not need it
-
     environ = dict(os.environ)
     cwd = working_directory()
     settings = config.load(_given(ctx), environ, cwd)
     command = commands.resolve(
         words, literal=ctx.meta["ckptrun.literal"], cwd=settings.chdir or cwd, search=environ.get("PATH", os.defpath)
     )
+    from ckptrun import session  # noqa: PLC0415  # neither --help nor a mistake needs it
+
     start = session.dry_run if settings.dry_run else session.train
     return start(
         settings, command, environ=environ, cwd=cwd, clock=time.time, json_out=settings.json, verbosity=settings.verbosity

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _NULL = "tag:yaml.org,2002:null"
 _STANDARD = "tag:yaml.org,2002:"
+_PLAIN = {_STANDARD + name for name in ("str", "int", "float", "bool", "timestamp")}
 
 
 class Entry(Noun, frozen=True, kw_only=True):
@@ -30,8 +31,8 @@ class Entry(Noun, frozen=True, kw_only=True):
     column: int
 
 
-def read(path: str, shown: str, problems: list[str], only: str = "") -> dict[str, Entry]:
-    """All settings in the file by path (`restart.by`); mistakes are added to `problems`, each as `shown:line:column: …`.
+def read(path: str, shown: str, problems: list[str], only: str = "") -> Iterator[tuple[str, Entry]]:
+    """Each setting in the file by path (`restart.by`), as it comes; mistakes are added to `problems`, as `shown:line:column: …`.
 
     With `only`, that setting alone is looked at.
 
@@ -39,15 +40,15 @@ def read(path: str, shown: str, problems: list[str], only: str = "") -> dict[str
         ConfigError: the file cannot be read.
     """
     root = _compose(_text(path, shown, problems), shown, problems)
-    found: dict[str, Entry] = {}
+    lines: dict[str, int] = {}
     for name, key_node, value_node in _pairs(root, "", shown, problems, only):
         entry = _entry(name, key_node, value_node, shown, problems)
         if entry is None:
             continue
-        if name in found:
-            problems.append(f"{_at(shown, key_node)}: {name} stands here again; it was set in line {found[name].line}")
-        found[name] = entry
-    return found
+        if name in lines:
+            problems.append(f"{_at(shown, key_node)}: {name} stands here again; it was set in line {lines[name]}")
+        lines.setdefault(name, entry.line)
+        yield name, entry
 
 
 def _text(path: str, shown: str, problems: list[str]) -> str:
@@ -75,10 +76,14 @@ def _compose(text: str, shown: str, problems: list[str]) -> yaml.Node | None:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         column = error.position - (text.rfind("\n", 0, error.position) + 1) + 1
-        problems.append(f"{shown}:{line}:{column}: character {error.character!r} is not allowed in YAML")
+        problems.append(f"{shown}:{line}:{column}: character {_character(error)!r} is not allowed in YAML")
     except RecursionError:
         problems.append(f"{shown}: it is nested too deeply")
     return None
+
+
+def _character(error: yaml.reader.ReaderError) -> str:
+    return error.character if isinstance(error.character, str) else chr(error.character)
 
 
 def _pairs(
@@ -92,7 +97,7 @@ def _pairs(
         problems.append(f"{_at(shown, node)}: {where} lines like `{_example(prefix)}`")
         return
     for key_node, value_node in node.value:
-        name = prefix + key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
+        name = prefix + str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
         if only and name != only:
             continue
         if not prefix and name in keys.GROUPS:
@@ -120,17 +125,23 @@ def _entry(name: str, key_node: yaml.Node, node: yaml.Node, shown: str, problems
 
 
 def _is_text(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag != _NULL and node.tag.startswith(_STANDARD)
+    return isinstance(node, yaml.ScalarNode) and node.tag in _PLAIN
 
 
 def _wrong(node: yaml.Node, *, many: bool) -> str:
     if isinstance(node, yaml.ScalarNode):
-        return "has no value" if node.tag == _NULL else f"cannot be {node.tag}: only plain values are read"
+        return (
+            "has no value"
+            if node.tag == _NULL
+            else f"cannot be {node.tag.replace(_STANDARD, '!!')}: only plain values are read"
+        )
     kind = "a mapping" if isinstance(node, yaml.MappingNode) else "a list"
     return f"takes {'texts' if many else 'one value'}, not {kind}"
 
 
 def _unknown(name: str) -> str:
+    if not name:
+        return "a setting's name is one word"
     bare = name.rpartition(".")[2].replace("-", "_")
     meant = keys.KEYS.get(bare) or keys.BY_PATH.get(f"restart.{bare}")
     if meant is None:

@@ -54,9 +54,11 @@ def flag(given: str, _base: str) -> bool:
 
 
 def run_name(given: str, _base: str) -> str:
-    """A run's name: it is a directory's, so little is allowed."""
-    if not given or len(given) > _RUN_LENGTH or not _RUN_LETTERS.issuperset(given) or given.strip(".") == "":
-        raise ValueError(f"{given!r} is no name for a run: 1 to {_RUN_LENGTH} of A-Z a-z 0-9 . _ - (not only dots)")
+    """A run's name: it is a directory's, and other verbs take it beside paths and options, so little is allowed."""
+    if not 0 < len(given) <= _RUN_LENGTH or not _RUN_LETTERS.issuperset(given) or given[0] in ".-":
+        raise ValueError(
+            f"{given!r} is no name for a run: 1 to {_RUN_LENGTH} of A-Z a-z 0-9 . _ -, beginning with neither . nor -"
+        )
     return given
 
 

@@ -84,7 +84,7 @@ class Reader:
         from ckptrun.config import file  # noqa: PLC0415  # yaml costs 7 ms: only when there is a file
 
         layer: Layer = {}
-        for name, entry in file.read(path, shown, self.problems, only).items():
+        for name, entry in file.read(path, shown, self.problems, only):
             key = keys.BY_PATH[name]
             # Directories are relative to the file. (A mount's source, which may be a run too, is never made absolute here.)
             place = Place(

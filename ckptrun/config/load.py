@@ -123,9 +123,13 @@ def _shown(key: Key, value: Any) -> Any:
 
 def _check_together(chosen: Mapping[str, Setting]) -> None:
     """Refuse what cannot be meant at once: each of these says where to begin."""
-    given = [name for name in ("fresh", "from_ref", "resume_at") if chosen[name].value not in (None, False)]
+    beginnings = [chosen[name] for name in ("fresh", "from_ref", "resume_at")]
+    given = [
+        setting.source.removeprefix("option ")
+        for setting in beginnings
+        if setting.value is not None and setting.value is not False
+    ]
     if len(given) > 1:
-        first, second = (keys.KEYS[name].option for name in given[:2])
         raise errors.UsageError(
-            f"{first} and {second} contradict each other: each says where to begin", "leave one of them out"
+            f"{given[0]} and {given[1]} contradict each other: each says where to begin", "leave one of them out"
         )

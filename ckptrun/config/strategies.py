@@ -36,10 +36,10 @@ def read(strategy: str) -> dict[str, str]:
 
     path = file_of(strategy)
     problems: list[str] = []
-    entries = file.read(path, path, problems)
+    texts = {name: str(entry.value) for name, entry in file.read(path, path, problems)}
     if problems:
         raise errors.ConfigError(problems, "the strategies are part of ckptrun; install it again to restore them")
-    return {name: str(entry.value) for name, entry in entries.items()}
+    return texts
 
 
 def file_of(strategy: str) -> str:

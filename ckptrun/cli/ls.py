@@ -1,0 +1,114 @@
+"""`ckptrun ls`: all runs, or the checkpoints of runs and directories."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from ckptrun import names
+from ckptrun.cli import desk
+from ckptrun.cli.help import verb
+from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.policy import roles
+from ckptrun.report import gather, listing, overview, refs, standing, working
+from ckptrun.runs import paths as run_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ckptrun.report.gather import Wish
+    from ckptrun.report.listing import Listing
+    from ckptrun.report.paper import Paper
+
+
+@verb(
+    "ls",
+    examples=[
+        ("ckptrun ls", "all runs: how far each is, and what is saved"),
+        ("ckptrun ls digits-3f9a1c", "a run's checkpoints, oldest first"),
+        ("ckptrun ls --metric val_acc --mode max digits-3f9a1c", "the best by another metric"),
+        ("ckptrun ls ./output --json", "any directory, for a program"),
+    ],
+    codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
+)
+@click.argument("what", nargs=-1, type=RUN, metavar="[DIR|RUN]...")
+@click.option(
+    "--metric", default="", metavar="NAME", help="Which metric picks the best.  [default: a validation metric, else a loss]"
+)
+@click.option(
+    "--mode",
+    type=click.Choice([roles.MIN, roles.MAX, roles.AUTO]),
+    default=roles.AUTO,
+    help="Which end of it is better.  [default: by its name]",
+)
+@root_option
+@json_option
+def command(what: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool) -> int:
+    """List runs, or the checkpoints of a run or a directory.
+
+    An argument with a slash or a leading dot is a path; another is a run, or else a directory.
+    """
+    wish = gather.Wish(metric, mode)
+    if not what:
+        return _runs(root, as_json=as_json)
+    with working.busy("looking at checkpoints", desk.err()):
+        listings = [_look_up(each, root, wish) for each in what]
+    if as_json:
+        desk.print_document(listing.document(listings))
+        return names.EXIT_OK
+    _print(listings, desk.out(), desk.now())
+    return names.EXIT_OK
+
+
+def _look_up(what: str, root: str, wish: Wish) -> Listing:
+    cwd = working_directory()
+    if not refs.is_path(what):
+        run = refs.run_named(what, root)
+        if run is not None:
+            return gather.run_listing(run, wish)
+    path = os.path.join(cwd, os.path.expanduser(what))
+    if not os.path.isdir(path):
+        raise refs.nothing(what, root)
+    run = gather.run_around(path)
+    if run is not None and os.path.samefile(run.dir, path):
+        return gather.run_listing(run, wish)
+    return gather.directory_listing(os.path.normpath(path), wish)
+
+
+def _print(listings: Sequence[Listing], page: Paper, now: float) -> None:
+    if not page.terminal:  # one table, so that one header tells of every line
+        shown = [item for each in listings for item in each.checkpoints]
+        metrics = listing.metrics_of(shown)
+        page.table(listing.columns(shown), [row for each in listings for row in listing.rows(each, metrics, now)])
+        return
+    for each in listings:
+        if len(listings) > 1:
+            page.heading(each.title)
+        print_listing(each, page, now)
+
+
+def print_listing(each: Listing, page: Paper, now: float) -> None:
+    """One run's or directory's checkpoints as a table, and what was chosen for the user beneath it."""
+    if not each.checkpoints:
+        page.line(f"no checkpoints in {each.title}")
+        return
+    page.table(listing.columns(each.checkpoints), listing.rows(each, listing.metrics_of(each.checkpoints), now))
+    if page.terminal:
+        page.line(listing.footer(each), "dim")
+
+
+def _runs(root: str, *, as_json: bool) -> int:
+    me, now = desk.me(), desk.now()
+    found = run_paths.all_runs(root)
+    seen = [overview.look(run, me, now) for run in working.over(found, "looking at runs", desk.err())]
+    if as_json:
+        desk.print_document(overview.document(seen))
+        return names.EXIT_OK
+    page = desk.out()
+    if page.terminal and not seen:
+        page.line(f"no runs in {root} yet: `ckptrun train SCRIPT` begins one, --root DIR looks elsewhere")
+        return names.EXIT_OK
+    page.table(standing.COLUMNS, [standing.row(each) for each in seen])
+    return names.EXIT_OK
