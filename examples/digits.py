@@ -1,15 +1,13 @@
 """Learns to read handwritten digits, and goes on where it was when the machine was taken away.
 
     ckptrun train examples/digits.py
-    python examples/digits.py            # works the same on its own, with ./checkpoints
+    python examples/digits.py            # works the same on its own, with ./checkpoints and ./output
 
 However often it is interrupted, the last weights are the same, bit for bit.
 """
 
 import argparse
-import os
 import time
-from pathlib import Path
 
 import network  # before numpy: it says how many threads that may use
 import numpy as np
@@ -34,15 +32,16 @@ def main() -> None:
         time.sleep(options.step_seconds)
         if step % options.log_every == 0:
             print(f"step {step} of {options.steps}: loss {loss:.4f}", flush=True)
-        if run.should_save(step, total=options.steps):
-            with run.checkpoint(step, metrics={"loss": loss}) as folder:
+        epochs = (step + 1) * network.BATCH // len(learn_labels)
+        if run.should_save(step, epoch=epochs, metrics={"loss": loss}, total=options.steps):
+            with run.checkpoint(step) as folder:
                 np.savez(folder / "state.npz", **model.state())
             print(f"saved step {step}", flush=True)
         if run.should_stop:
             break
     else:
         print(f"accuracy {model.accuracy(judge_images, judge_labels):.3f}")
-        np.savez(Path(os.environ.get("CKPTRUN_OUTPUT_DIR", ".")) / "final.npz", **model.weights)
+        np.savez(run.output_dir / "final.npz", **model.weights)
         run.done()
 
 

@@ -7,10 +7,8 @@ images) and Python's own (how each batch is shifted). So the last weights are th
 """
 
 import argparse
-import os
 import random
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -55,7 +53,8 @@ def main() -> None:
         time.sleep(options.step_seconds)
         if step % options.log_every == 0:
             print(f"step {step} of {options.steps}: loss {loss.item():.4f}", flush=True)
-        if run.should_save(step, total=options.steps):
+        epochs = (step + 1) * 64 // 1437
+        if run.should_save(step, epoch=epochs, metrics={"loss": loss.item()}, total=options.steps):
             state = {
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
@@ -64,14 +63,14 @@ def main() -> None:
                 "numpy_rng": rng.bit_generator.state,
                 "python_rng": random.getstate(),
             }
-            with run.checkpoint(step, metrics={"loss": loss.item()}) as folder:
+            with run.checkpoint(step) as folder:
                 torch.save(state, folder / "state.pt")
             print(f"saved step {step}", flush=True)
         if run.should_stop:
             break
     else:
         print(f"accuracy {accuracy(model, images[1437:], labels[1437:]):.3f}")
-        torch.save(model.state_dict(), Path(os.environ.get("CKPTRUN_OUTPUT_DIR", ".")) / "final.pt")
+        torch.save(model.state_dict(), run.output_dir / "final.pt")
         run.done()
 
 

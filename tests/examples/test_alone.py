@@ -51,5 +51,5 @@ def test_without_ckptrun_a_signal_saves_and_the_next_start_goes_on(signum, weird
     done = support.run(slow, cwd=weird_path)
     assert done.returncode == 0, done.stderr
     assert f"continuing after step {saved}\n" in done.stdout
-    with np.load(weird_path / "final.npz") as ours, np.load(tmp_path / "final.npz") as theirs:
+    with np.load(weird_path / "output" / "final.npz") as ours, np.load(tmp_path / "output" / "final.npz") as theirs:
         assert {name: ours[name].tobytes() for name in ours} == {name: theirs[name].tobytes() for name in theirs}
