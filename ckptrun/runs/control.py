@@ -54,6 +54,12 @@ class Stopped(Noun, frozen=True, kw_only=True):
     attempt: int = 0
     reason: str = ""
 
+    def sentence(self) -> str:
+        """`stopped by ana@login1 at 2026-11-20T18:11:47.000Z in attempt 3: maintenance`."""
+        at = f" at {self.when}" if self.when else ""
+        attempt = f" in attempt {self.attempt}" if self.attempt else ""
+        return f"stopped by {self.by}{at}{attempt}" + (f": {self.reason}" if self.reason else "")
+
 
 class Answer(Noun, frozen=True, kw_only=True):
     """What became of a request from the inbox; body of control/answers/ID.json."""

@@ -106,7 +106,7 @@ def io_error(error: OSError, path: str, *, creating: bool = False) -> errors.Ckp
     if error.errno in _FULL:
         return errors.IoFailure(f"{_FULL[error.errno]}: {shown}{_free(path)}", "free some space, or use another --root")
     why = "something else is in its place" if error.errno in (errno.EEXIST, errno.ENOTDIR) else error.strerror or str(error)
-    if creating:
+    if creating and error.errno not in _PASSING:
         return errors.CannotCreate(
             f"cannot create {shown}: {why}", "check the directory's owner and mode, or use another --root"
         )

@@ -95,11 +95,13 @@ def decode_run(data: bytes, path: str) -> RunRecord:
     Raises:
         documents.Unreadable: as `read_run`.
     """
+    if not data.strip(b"\0 \n"):
+        raise documents.Unreadable(f"{durable.printable(path)} is empty")
     try:
-        tree = _plain_tree(data)
+        plain = documents.compact(_plain_tree(data))
     except ValueError:
-        tree = _yaml_tree(data, path)
-    return documents.decode(documents.compact(tree), RunRecord, path)
+        plain = _from_yaml(data, path)
+    return documents.decode(plain, RunRecord, path)
 
 
 def now_text(unix: float) -> str:
@@ -145,12 +147,7 @@ def _json(value: Any) -> str:
     if text.isprintable():
         return text
     # YAML refuses some characters that JSON takes as they are; in JSON they can only stand inside a string.
-    return "".join(c if c.isprintable() else "".join(f"\\u{unit:04x}" for unit in _utf16(c)) for c in text)
-
-
-def _utf16(character: str) -> list[int]:
-    data = character.encode("utf-16-be")
-    return [data[i] << 8 | data[i + 1] for i in range(0, len(data), 2)]
+    return "".join(f"\\u{ord(c):04x}" if not c.isprintable() and ord(c) < 1 << 16 else c for c in text)
 
 
 def _key(name: str) -> str:
@@ -189,11 +186,12 @@ def _key_and_value(line: str) -> tuple[str, list[Any] | None]:
     return str(key), [msgspec.json.decode(rest)] if rest.strip() else None
 
 
-def _yaml_tree(data: bytes, path: str) -> Any:
+def _from_yaml(data: bytes, path: str) -> bytes:
+    """Any YAML document as JSON."""
     import yaml  # noqa: PLC0415  # only for a file that was rewritten by hand
 
     try:
-        return yaml.safe_load(data)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        what = " ".join(str(error).split())
-        raise documents.Unreadable(f"{durable.printable(path)} is damaged ({durable.printable(what)})") from error
+        return documents.compact(yaml.safe_load(data))
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        what = durable.printable(" ".join(str(error).split()))
+        raise documents.Unreadable(f"{durable.printable(path)} is damaged ({what})") from error
