@@ -178,7 +178,7 @@ class Ended(Noun, frozen=True, kw_only=True):
     oom: bool = False
     strays: list[str] = []  # what had to be ended after the command itself ended
     answered: bool = False  # the last save_and_stop was answered by a checkpoint
-    learned: Learned | None = None  # what this attempt and the ones before it taught
+    learned: Learned | None = None  # what this attempt taught; earlier ones are not in it
     notes: list[str] = []
 
 
