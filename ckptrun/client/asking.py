@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import stat
 
 from ckptrun import names
@@ -87,11 +86,14 @@ class RequestFile:
 class Signals:
     """Without ckptrun: SIGTERM and SIGUSR1 ask to save and stop, unless somebody handles them already."""
 
-    __slots__ = ("_asked",)
+    __slots__ = ("_asked", "_names")
 
     def __init__(self) -> None:
+        import signal  # noqa: PLC0415  # 4 ms that are not needed under ckptrun
+
         self._asked: Asked | None = None
-        for number in (signal.SIGTERM, signal.SIGUSR1):
+        self._names: dict[int, str] = {signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
+        for number in self._names:
             try:
                 if signal.getsignal(number) is signal.SIG_DFL:
                     signal.signal(number, self._handle)
@@ -104,7 +106,7 @@ class Signals:
 
     def _handle(self, number: int, _frame: Any) -> None:
         if self._asked is None:
-            name = signal.Signals(number).name
+            name = self._names[number]
             self._asked = Asked(f"signal-{name}", stops=True, reason=name)
 
 
