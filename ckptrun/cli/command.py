@@ -21,6 +21,8 @@ def resolve(words: Sequence[str], *, literal: bool, cwd: str, search: str) -> li
         UsageError: there is no such thing, or it cannot be run.
     """
     first, *others = words
+    if not first:
+        raise errors.UsageError("the script's name is empty", "`ckptrun train --help` has examples")
     if not literal and first.endswith(".py"):
         _check_script(first, cwd, words)
         return [sys.executable, first, *others]
@@ -58,8 +60,6 @@ def _check_program(program: str, cwd: str, words: Sequence[str]) -> None:
 
 
 def _on_path(name: str, cwd: str, search: str) -> bool:
-    if not name:
-        return False
     for folder in search.split(os.pathsep):
         path = os.path.join(cwd, folder, name)  # an empty or relative entry means the directory the command starts in
         if os.path.isfile(path) and os.access(path, os.X_OK):
@@ -68,8 +68,6 @@ def _on_path(name: str, cwd: str, search: str) -> bool:
 
 
 def _unknown(name: str, cwd: str, words: Sequence[str], *, literal: bool) -> errors.UsageError:
-    if not name:
-        return errors.UsageError("the script's name is empty", "`ckptrun train --help` has examples")
     bare = os.sep not in name
     if bare and literal and os.path.lexists(os.path.join(cwd, name)):
         hint = f"after `--` a name without a slash is looked for on the PATH; write {os.curdir}{os.sep}{name}"

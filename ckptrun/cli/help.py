@@ -71,7 +71,10 @@ class Verb(click.Command):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None and record[1]:
-                heading = "Arguments" if isinstance(param, click.Argument) else getattr(param, "section", "Options")
+                last = next(
+                    (title for title in reversed(sections) if title != "Arguments"), "Options"
+                )  # where --help goes, which click adds
+                heading = "Arguments" if isinstance(param, click.Argument) else getattr(param, "section", last)
                 sections.setdefault(heading, []).append(record)
         width = max(len(name) for records in sections.values() for name, _ in records)
         for heading, records in sections.items():

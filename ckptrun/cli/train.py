@@ -56,7 +56,7 @@ _OPTIONS = {
         ("--chdir", "DIR", "Directory of the command; SCRIPT is looked for there.  [default: this one]"),
     ],
     "Saving": [
-        ("--every", "N", "How often the script's should_save() says yes: 20 (steps), 10m or 2epochs.  [default: 10m]"),
+        ("--every", "N", "How often the script's should_save() says yes: 20 (steps), 10m or 2epochs.  [default: what the script says, else 10m]"),
         ("--grace", "TIME", "Time for a last save after a notice.  [default: what the platform gives, else 27s]"),
         ("--save-signal", "SIGNAL", "Signal that makes the script save.  [default: USR1]"),
         ("--signal-means", "save|stop", "What the script does on it: save and go on, or save and stop.  [default: stop, unless it says otherwise]"),
