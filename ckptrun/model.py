@@ -39,6 +39,7 @@ class JobIdentity(Noun, frozen=True, kw_only=True):
     automatic: bool = False  # started by a scheduler, not by a person
     batch_step: bool = False  # we are the batch step's own process, so that our exit code is the job's
     requeueable: bool = False
+    node: str = ""  # the scheduler's name of this machine
 
 
 class Holder(Noun, frozen=True, kw_only=True):

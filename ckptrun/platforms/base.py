@@ -5,8 +5,24 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from ckptrun.model import Holder, Identity, JobIdentity
+from ckptrun.model import Holder, Identity, JobIdentity, Noun
 from ckptrun.platforms import machine
+
+
+class Why(Noun, frozen=True, kw_only=True):
+    """Why a platform stops us."""
+
+    cause: str = ""  # preempted | timed_out | stopped (by the user); "" = it cannot be known
+    sentence: str
+    comes_back: bool = False  # the platform starts us again by itself, whatever we do
+
+
+class Restart(Noun, frozen=True, kw_only=True):
+    """What became of having the platform start us again."""
+
+    comes_back: bool = False
+    sentence: str = ""  # for the user, also what to type where it does not come back
+    job: str = ""  # the job that goes on, when it is another one
 
 
 class Platform(Protocol):
@@ -27,11 +43,26 @@ class Platform(Protocol):
     def is_over(self, holder: Holder) -> bool | None:
         """Whether the job of a lease's holder has ended; may take 5 s. None = cannot be known."""
 
-    def why_stopped(self) -> str | None:
-        """Why the platform stops us: preempted | timed_out | stopped; None = unknown."""
+    def begin(self) -> list[str]:
+        """Called once, when a start is certain: ask what has to be asked. Sentences about what will be missed in this place."""
 
-    def requeue(self) -> bool:
-        """Have the scheduler start this job again; whether it will."""
+    def signalled(self) -> None:
+        """A signal came that may be the platform's: look for its reason, without waiting."""
+
+    def why_stopped(self) -> Why | None:
+        """Why the platform signalled us, None if it did not; may take 6 s."""
+
+    def can_restart(self) -> bool:
+        """Whether the platform starts this job again when it is asked to."""
+
+    def restart(self, exit_code: int, *, insist: bool, exclude: str = "") -> Restart:
+        """Have the platform start this job again, not on the nodes in `exclude`: the last act of an attempt.
+
+        `exit_code` is what we end with; `insist`: the user asked for it, whatever the job was submitted with.
+        """
+
+    def close(self) -> None:
+        """Forget what is still being asked."""
 
 
 def identity() -> Identity:

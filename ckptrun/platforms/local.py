@@ -37,10 +37,24 @@ class Local:
         """Unknown."""
         return None
 
-    def why_stopped(self) -> str | None:
-        """Unknown."""
+    def begin(self) -> list[str]:
+        """Nothing to ask."""
+        return []
+
+    def signalled(self) -> None:
+        """There is nobody to ask why."""
+
+    def why_stopped(self) -> base.Why | None:
+        """Unknown: the signal itself is all there is."""
         return None
 
-    def requeue(self) -> bool:
-        """Nobody does."""
+    def can_restart(self) -> bool:
+        """Nobody here does; whoever sees the exit code may."""
         return False
+
+    def restart(self, exit_code: int, *, insist: bool, exclude: str = "") -> base.Restart:  # noqa: ARG002  # as above
+        """Nobody does."""
+        return base.Restart()
+
+    def close(self) -> None:
+        """Nothing is being asked."""

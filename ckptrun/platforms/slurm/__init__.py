@@ -1,0 +1,221 @@
+"""Slurm: which job we are in, when it ends, why it is stopped, and having it started again.
+
+    record   what scontrol says of a job (pure)
+    why      why we were signalled, from that (pure)
+    again    who starts the job again, and doing it
+    ask      questions with a time-out
+    site     what the cluster's configuration means for us
+
+scontrol is asked about the job once at the start, once after each signal, and otherwise every ten minutes, each time in a
+child process that nobody waits for. Facts are of Slurm 22.05: SLURM_RESTART_COUNT is absent in a job's first run,
+SLURM_JOB_END_TIME came with 23.02, and the batch step has no SLURM_STEP_ID.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from ckptrun import errors, names
+from ckptrun.model import Holder, Identity, JobIdentity
+from ckptrun.platforms import base, machine
+from ckptrun.platforms.slurm import again, ask, site, why
+from ckptrun.platforms.slurm import record as records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ckptrun.platforms.base import Restart, Why
+    from ckptrun.platforms.slurm.record import JobRecord
+
+NAME = "slurm"
+ASK_AGAIN_SECONDS = 600.0
+SAME_SIGNAL_SECONDS = 0.5  # Slurm's CONT and TERM, and its second TERM, come within 30 ms
+FIRST_ANSWER_SECONDS = 1.0  # a start waits for no longer than this to hear when the job ends
+LAST_ANSWER_SECONDS = 6.0  # an end waits until a question is answered or given up
+# Slurm's word for a job's state: is the job over, so that nothing of it writes any more? A state that is missing here is
+# unknown. So is PENDING (requeued: the run before may live on, on a node that was lost) and NODE_FAIL (the same).
+_OVER = {
+    "COMPLETED": True,
+    "CANCELLED": True,
+    "FAILED": True,
+    "TIMEOUT": True,
+    "PREEMPTED": True,
+    "OUT_OF_MEMORY": True,
+    "BOOT_FAIL": True,
+    "DEADLINE": True,
+    "RUNNING": False,
+    "SUSPENDED": False,
+    "STOPPED": False,
+    "SIGNALING": False,
+    "STAGE_OUT": False,
+}
+
+
+class Slurm:
+    """A process inside a Slurm job."""
+
+    def __init__(self, environ: Mapping[str, str], clock: Callable[[], float] = time.time) -> None:  # noqa: TID251  # platforms may
+        self._environ, self._clock = environ, clock
+        self._target = again.target_of(environ)
+        self._question: ask.Question | None = None
+        self._asked = -math.inf  # when, by the monotonic clock
+        self._record: JobRecord | None = None
+        self._site: site.Site | None = None
+        self._site_question: ask.Question | None = None
+        self._signalled = False
+        self._answered_since_signal = False
+
+    # --- who ---------------------------------------------------------------------------------------------------------------
+    def identity(self) -> Identity:
+        """See `base.Platform`."""
+        return base.identity()
+
+    def job(self) -> JobIdentity:
+        """The job; automatic if Slurm started it again, or if ckptrun submitted it."""
+        environ = self._environ
+        restart = _whole(environ.get("SLURM_RESTART_COUNT", ""))
+        return JobIdentity(
+            platform=NAME,
+            job=environ.get("SLURM_JOB_ID", ""),
+            cluster=environ.get("SLURM_CLUSTER_NAME", ""),
+            restart=restart,
+            automatic=restart > 0 or bool(environ.get(names.ENV_SUBMITTED)),
+            batch_step="SLURM_STEP_ID" not in environ and machine.parent_name() == "slurmstepd",
+            node=environ.get("SLURMD_NODENAME", ""),
+        )
+
+    def begin(self) -> list[str]:
+        """Ask about the job and the site, and say what will be missed in this place.
+
+        Raises:
+            UsageError: a heterogeneous job.
+        """
+        if _whole(self._environ.get("SLURM_HET_SIZE", "")) > 1:
+            raise errors.UsageError(
+                f"Slurm job {self._target} is heterogeneous: its parts are jobs of their own and cannot be requeued together",
+                "submit one job with one kind of node, or one run for each part",
+            )
+        self._ask()
+        self._site_question = ask.Question(["scontrol", "show", "config"], self._environ)
+        return []
+
+    # --- when --------------------------------------------------------------------------------------------------------------
+    def end_time(self) -> tuple[float | None, str]:
+        """The end of the job, as the controller last said, else of SLURM_JOB_END_TIME."""
+        if self._question is None and time.monotonic() - self._asked >= ASK_AGAIN_SECONDS:
+            self._ask()
+        self._hear(FIRST_ANSWER_SECONDS if self._record is None and not self._from_environment() else 0.0)
+        end = self._record.end if self._record is not None and self._record.end is not None else self._from_environment()
+        if end is None:
+            return None, ""
+        preempted = self._record is not None and self._record.preempted is not None
+        return end, f"{'the preemption' if preempted else 'the time limit'} of Slurm job {self._target}"
+
+    def grace(self) -> float | None:
+        """KillWait: seconds from Slurm's SIGTERM to its SIGKILL."""
+        cluster = self._cluster()
+        return None if cluster is None else cluster.kill_wait
+
+    def signalled(self) -> None:
+        """A signal came: ask why, unless that is being asked at this moment."""
+        recent = time.monotonic() - self._asked < SAME_SIGNAL_SECONDS
+        if self._signalled and recent:
+            return
+        self._signalled, self._answered_since_signal = True, False
+        self._drop_question()
+        self._ask()
+
+    def why_stopped(self) -> Why | None:
+        """Why Slurm signalled us, None if it did not; waits until the controller has answered or is given up."""
+        if not self._signalled:
+            return None
+        self._hear(LAST_ANSWER_SECONDS)
+        known = self._record if self._answered_since_signal else None
+        return why.explain(known, mine=self.job().restart, now=self._clock())
+
+    # --- and then ------------------------------------------------------------------------------------------------------------
+    def can_restart(self) -> bool:
+        """Whether Slurm starts this job again when it is asked to: a batch job without --no-requeue."""
+        self._hear(FIRST_ANSWER_SECONDS)
+        return self._record is not None and self._record.batch and self._record.requeue
+
+    def restart(self, exit_code: int, *, insist: bool, exclude: str = "") -> Restart:
+        """Have the job started again, by whoever does it here; the last act of an attempt, which may not survive it."""
+        cluster = self._cluster()
+        plan = again.decide(
+            again.Standing(
+                target=self._target,
+                why=self.why_stopped(),
+                batch_step=self.job().batch_step,
+                exit_code=exit_code,
+                requeue_codes=cluster.requeue_codes if cluster else frozenset(),
+            )
+        )
+        if plan.act != again.REQUEUE:
+            return base.Restart(comes_back=plan.comes_back, sentence=plan.why)
+        doing = again.Again(self._environ, self._target)
+        return doing.requeue(insist=insist, exclude=exclude, record=lambda: self._record)
+
+    def close(self) -> None:
+        """Forget questions that nobody will hear the answer to."""
+        self._drop_question()
+        if self._site_question is not None:
+            self._site_question.drop()
+            self._site_question = None
+
+    def is_over(self, holder: Holder) -> bool | None:
+        """Ask squeue about the holder's job. Our own job's earlier run, and another cluster's job, are unknown."""
+        ours = self.job()
+        if holder.platform != NAME or holder.cluster != ours.cluster or not holder.job.isdigit() or holder.job == ours.job:
+            return None
+        return _is_over(holder.job, self._environ)
+
+    # --- asking ----------------------------------------------------------------------------------------------------------------
+    def _ask(self) -> None:
+        self._asked = time.monotonic()
+        self._question = ask.Question(["scontrol", "show", "job", "-o", self._target], self._environ)
+
+    def _hear(self, timeout: float) -> None:
+        if self._question is None:
+            return
+        answer = self._question.poll(timeout)
+        if answer is None:
+            return
+        self._question = None
+        record = records.parse(answer.out) if answer.code == 0 else None
+        if record is not None:
+            self._record, self._answered_since_signal = record, True
+
+    def _drop_question(self) -> None:
+        if self._question is not None:
+            self._question.drop()
+            self._question = None
+
+    def _cluster(self) -> site.Site | None:
+        if self._site is None and self._site_question is not None:
+            answer = self._site_question.poll(FIRST_ANSWER_SECONDS)
+            if answer is not None:
+                self._site_question = None
+                self._site = site.parse(answer.out) if answer.code == 0 else None
+        return self._site
+
+    def _from_environment(self) -> float | None:
+        try:
+            end = float(self._environ.get("SLURM_JOB_END_TIME", ""))
+        except ValueError:
+            return None
+        return end if math.isfinite(end) and end > 0 else None
+
+
+def _is_over(job: str, environ: Mapping[str, str]) -> bool | None:
+    said = ask.ask(["squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T"], environ)
+    if said.code != 0:
+        return True if "Invalid job id" in said.err else None  # the controller has forgotten it: over for minutes
+    states = [_OVER.get(word) for word in said.out.split()]
+    return states[0] if len(states) == 1 else None
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
