@@ -1,4 +1,4 @@
-"""What ckptrun itself says, on stderr: `error:`, `hint:`, `warning:` and plain lines, with colour only where it is wanted.
+"""What ckptrun itself says, on stderr: `error:`, `hint:` and plain lines, with colour only where it is wanted.
 
 Everything printed is escaped first: a file name may hold a terminal's control sequences.
 """
@@ -10,7 +10,7 @@ import sys
 
 from ckptrun.report.text import coloured, escape
 
-_COLOURS = {"error": "31;1", "warning": "33;1", "hint": "36"}
+_COLOURS = {"error": "31;1", "hint": "36"}
 _INDENT = " " * len("error: ")
 
 
@@ -24,11 +24,6 @@ def error(message: str, hint: str = "") -> None:
     _labelled("error", message)
     if hint:
         _labelled("hint", hint)
-
-
-def warning(message: str) -> None:
-    """`warning: …`."""
-    _labelled("warning", message)
 
 
 def _labelled(label: str, text: str) -> None:

@@ -382,6 +382,11 @@ def test_every_setting_of_a_run_can_be_explained(tmp_path):
     assert msgspec.json.encode(told)
 
 
+def test_a_signal_without_a_name_is_its_number(tmp_path):
+    rows = {name: value for name, value, _ in load(tmp_path, {"save_signal": "37"}).explain()}
+    assert rows["save_signal"] == "37"
+
+
 def test_what_is_explained_may_be_written_in_a_file_and_means_the_same(tmp_path):
     loaded = load(
         tmp_path, {"grace": "1m30s", "done_when": "epoch>=1.5", "stall_timeout": "600", "every": "2 epochs", "chdir": "."}
