@@ -178,7 +178,7 @@ def _found(state: State, event: ev.Found, now: float, out: Out) -> State:
     out.append(ev.Record("checkpoint", {"name": event.name, "step": event.step, "request": state.force.id, "found": True}))
     by = ev.Answered(0, state.force.id, event.name)
     checkpoints = (*state.script.checkpoints, event.name)
-    state = replace(state, script=replace(state.script, checkpoints=checkpoints, saved_at=now))
+    state = replace(state, script=replace(state.script, checkpoints=checkpoints, saved_at=now, saved_step=event.step))
     return asking.answer(state, by, f"saved {event.name}", now, out)
 
 

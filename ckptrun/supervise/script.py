@@ -29,6 +29,7 @@ class Script(Noun, frozen=True, kw_only=True):
     counted: tuple[int, int, float] | None = None  # (pid, step, when): what the next step is measured against
     saving: bool = False
     saved_at: float | None = None
+    saved_step: int | None = None
     saved_since: float = 0.0  # seconds spent saving since the last step
     step_seconds: tuple[float, ...] = ()
     save_seconds: tuple[float, ...] = ()
@@ -70,6 +71,7 @@ def saved(script: Script, event: Saved, now: float, asked_at: float | None) -> S
         script,
         saving=False,
         saved_at=now,
+        saved_step=event.step,
         saved_since=script.saved_since + event.seconds,
         save_seconds=(*script.save_seconds, took)[-RECENT:],
         checkpoints=(*script.checkpoints, event.name) if event.name not in script.checkpoints else script.checkpoints,
