@@ -54,7 +54,7 @@ class Verb(click.Command):
             **self.context_settings,
         }
         self.examples = examples
-        self.codes = dict(codes) if isinstance(codes, dict) else {code: CODES[code] for code in codes}
+        self.codes = _codes(codes, looks_for_root=any(param.name == "root" for param in self.params))
         self.usages = usages
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -93,6 +93,13 @@ class Verb(click.Command):
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), meaning) for code, meaning in self.codes.items()], col_max=20)
+
+
+def _codes(codes: dict[Any, str] | Sequence[int], *, looks_for_root: bool) -> dict[Any, str]:
+    meanings = dict(codes) if isinstance(codes, dict) else {code: CODES[code] for code in codes}
+    if looks_for_root:  # it may stand in the configuration file
+        meanings.setdefault(names.EXIT_CONFIG, CODES[names.EXIT_CONFIG])
+    return dict(sorted(meanings.items(), key=lambda item: int(str(item[0]).split()[0])))
 
 
 def verb(
