@@ -25,28 +25,47 @@ AGAIN = 75
 
 
 class Example(NamedTuple):
-    script: str
     options: list[str]  # of ckptrun train
-    arguments: list[str]  # of the script, under ckptrun
-    alone: list[str]  # of the script, for the uninterrupted run without ckptrun
+    command: list[str]  # under ckptrun
+    alone: list[str]  # undisturbed, without ckptrun
     final: str  # what holds the last weights, in the last attempt's output
-    final_alone: str  # and where the script runs alone
-    saves_on_request: bool
+    final_alone: str  # and where the command runs alone
+    saves_on_request: bool = True
+
+
+def script(name):
+    return os.path.join(support.EXAMPLES, name)
 
 
 EXAMPLES = {
-    "digits": Example("digits.py", ["--every", "7"], [], [], "final.npz", "output/final.npz", saves_on_request=True),
-    "digits_plain": Example(
-        "digits_plain.py",
-        ["--grace", "2s", "--on-resume", "--resume {resume_from}"],
-        ["--save-every", "7", "--out", "{output_dir}/state.npz"],
-        ["--save-every", "7", "--out", "state.npz"],
-        "state.npz",
-        "state.npz",
-        saves_on_request=False,
+    "digits": Example(
+        options=["--every", "7"],
+        command=[script("digits.py"), *SMALL],
+        alone=[sys.executable, script("digits.py"), *SMALL],
+        final="final.npz",
+        final_alone="output/final.npz",
     ),
     "digits_torch": Example(
-        "digits_torch.py", ["--every", "7"], [], [], "final.pt", "output/final.pt", saves_on_request=True
+        options=["--every", "7"],
+        command=[script("digits_torch.py"), *SMALL],
+        alone=[sys.executable, script("digits_torch.py"), *SMALL],
+        final="final.pt",
+        final_alone="output/final.pt",
+    ),
+    "digits_plain": Example(
+        options=["--grace", "2s", "--on-resume", "--resume {resume_from}"],
+        command=[script("digits_plain.py"), *SMALL, "--save-every", "7", "--out", "{output_dir}/state.npz"],
+        alone=[sys.executable, script("digits_plain.py"), *SMALL, "--out", "state.npz"],
+        final="state.npz",
+        final_alone="state.npz",
+        saves_on_request=False,
+    ),
+    "collatz": Example(
+        options=[],
+        command=["--", "bash", script("collatz.sh"), STEPS, "10"],
+        alone=["bash", script("collatz.sh"), STEPS, "10"],
+        final="result.txt",
+        final_alone="result.txt",
     ),
 }
 
@@ -62,12 +81,11 @@ def rng():
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_last_weights_are_the_same_after_many_interruptions(name, rng, weird_path, tmp_path_factory):
     example = EXAMPLES[name]
-    script = os.path.join(support.EXAMPLES, example.script)
     alone = tmp_path_factory.mktemp("alone")
-    undisturbed = support.run([sys.executable, script, *SMALL, *example.alone], cwd=alone, timeout=120)
+    undisturbed = support.run(example.alone, cwd=alone, timeout=120)
     assert undisturbed.returncode == 0, undisturbed.stdout + undisturbed.stderr
 
-    command = ["train", "--run", "it", *example.options, script, *SMALL, *example.arguments]
+    command = ["train", "--run", "it", *example.options, *example.command]
     kinds = [("TERM", "USR1", "KILL")[n % 3] for n in range(INTERRUPTIONS)]
     rng.shuffle(kinds)
     saved = None
@@ -115,7 +133,9 @@ def last_step(said, what):
 
 def same(path, other):
     """Equal to the last bit, array by array."""
-    if path.suffix == ".npz":
+    if path.suffix == ".txt":
+        assert path.read_bytes() == other.read_bytes()
+    elif path.suffix == ".npz":
         with np.load(path) as ours, np.load(other) as theirs:
             assert sorted(ours) == sorted(theirs)
             assert [name for name in ours if ours[name].tobytes() != theirs[name].tobytes()] == []
