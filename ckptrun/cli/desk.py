@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
+from ckptrun.policy import roles
 from ckptrun.report import paper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ckptrun.model import Identity
     from ckptrun.report.paper import Paper
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def out() -> Paper:
@@ -34,6 +41,25 @@ def me() -> Identity:
     from ckptrun import platforms  # noqa: PLC0415  # only verbs that look at processes need it
 
     return platforms.detect(os.environ).identity()
+
+
+def who() -> str:
+    """`ana@login1`, as requests and marks name whoever asks."""
+    import pwd  # noqa: PLC0415  # as above
+
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's made-up user
+        user = f"uid {os.geteuid()}"
+    return f"{user}@{os.uname().nodename}"
+
+
+def metric_options(function: Function) -> Function:
+    """`--metric NAME` and `--mode` as the arguments `metric` and `mode`: what picks the best checkpoint."""
+    metric = click.option("--metric", default="", metavar="NAME", help="Metric of the best.  [default: a validation metric, else a loss]")
+    ends = click.Choice([roles.MIN, roles.MAX, roles.AUTO])
+    mode = click.option("--mode", type=ends, default=roles.AUTO, help="Which end of it is better.  [default: by its name]")
+    return metric(mode(function))
 
 
 def print_document(document: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from ckptrun import names
 from ckptrun.cli import desk
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
-from ckptrun.policy import roles
 from ckptrun.report import gather, listing, overview, refs, standing, working
 from ckptrun.runs import paths as run_paths
 
@@ -34,15 +33,7 @@ if TYPE_CHECKING:
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
 @click.argument("what", nargs=-1, type=RUN, metavar="[DIR|RUN]...")
-@click.option(
-    "--metric", default="", metavar="NAME", help="Which metric picks the best.  [default: a validation metric, else a loss]"
-)
-@click.option(
-    "--mode",
-    type=click.Choice([roles.MIN, roles.MAX, roles.AUTO]),
-    default=roles.AUTO,
-    help="Which end of it is better.  [default: by its name]",
-)
+@desk.metric_options
 @root_option
 @json_option
 def command(what: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool) -> int:
@@ -79,24 +70,14 @@ def _look_up(what: str, root: str, wish: Wish) -> Listing:
 
 def _print(listings: Sequence[Listing], page: Paper, now: float) -> None:
     if not page.terminal:  # one table, so that one header tells of every line
-        shown = [item for each in listings for item in each.checkpoints]
-        metrics = listing.metrics_of(shown)
-        page.table(listing.columns(shown), [row for each in listings for row in listing.rows(each, metrics, now)])
+        together = listing.together(listings)
+        metrics = listing.metrics_of(together.checkpoints)
+        page.table(listing.columns(together), [row for each in listings for row in listing.rows(each, metrics, now)])
         return
     for each in listings:
         if len(listings) > 1:
             page.heading(each.title)
-        print_listing(each, page, now)
-
-
-def print_listing(each: Listing, page: Paper, now: float) -> None:
-    """One run's or directory's checkpoints as a table, and what was chosen for the user beneath it."""
-    if not each.checkpoints:
-        page.line(f"no checkpoints in {each.title}")
-        return
-    page.table(listing.columns(each.checkpoints), listing.rows(each, listing.metrics_of(each.checkpoints), now))
-    if page.terminal:
-        page.line(listing.footer(each), "dim")
+        listing.show(each, page, now)
 
 
 def _runs(root: str, *, as_json: bool) -> int:

@@ -42,10 +42,16 @@ def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int,
         yield from indented((f"left out at this width: {', '.join(plan.left_out)}", "dim"), width, 0)
 
 
+def fits(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> bool:
+    """Whether all columns but the words stand side by side, whole."""
+    firm = [i for i in _shown(columns, rows) if not columns[i].words]
+    return _total(firm, _natural(firm, columns, rows)) <= width
+
+
 def plan_for(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> Plan:
     """Decide: everything side by side; else the words wrap; else they go beneath; else spare columns go; else the widest folds."""
-    shown = [i for i, column in enumerate(columns) if not column.piped and any(words(row[i]) for row in rows)]
-    natural = {i: max([cell_len(columns[i].title), *(cell_len(escape(words(row[i]))) for row in rows)]) for i in shown}
+    shown = _shown(columns, rows)
+    natural = _natural(shown, columns, rows)
     last = next((i for i in shown if columns[i].words), None)
     firm = [i for i in shown if i != last]
     if last is not None:
@@ -55,6 +61,14 @@ def plan_for(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: i
     left_out = _spare(columns, firm, natural, width)
     kept = [i for i in firm if i not in left_out]
     return Plan(kept, _folding(kept, natural, width), last, [columns[i].title for i in sorted(left_out)])
+
+
+def _shown(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[int]:
+    return [i for i, column in enumerate(columns) if not column.piped and any(words(row[i]) for row in rows)]
+
+
+def _natural(shown: list[int], columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> dict[int, int]:
+    return {i: max([cell_len(columns[i].title), *(cell_len(escape(words(row[i]))) for row in rows)]) for i in shown}
 
 
 def _folding(kept: list[int], widths: dict[int, int], width: int) -> dict[int, int]:

@@ -48,6 +48,7 @@ def run_listing(run: RunPaths, wish: Wish | None = None) -> Listing:
         run=run.name,
         checkpoints=marked,
         series=_grouped(marked, run.name, best.checkpoint),
+        metric=best.metric,
         best=best.why if best.checkpoint else "",
     )
 
@@ -67,13 +68,8 @@ def directory_listing(directory: str, wish: Wish | None = None) -> Listing:
         best = _best_of(place, overall.metric, wish.mode if wish else roles.AUTO)
         series.append(_marked_series(place, best, resumed, around.name if around else place.run))
     checkpoints = [item for each in series for item in each.checkpoints]
-    return Listing(
-        title=directory,
-        base=directory,
-        checkpoints=checkpoints,
-        series=series,
-        best=overall.why if overall.checkpoint else "",
-    )
+    why = overall.why if overall.checkpoint else ""
+    return Listing(title=directory, base=directory, checkpoints=checkpoints, series=series, metric=overall.metric, best=why)
 
 
 def run_around(path: str) -> RunPaths | None:
@@ -100,6 +96,11 @@ def resumed_paths(run: RunPaths) -> set[str]:
 def resumed_path(run: RunPaths, record: AttemptRecord) -> str:
     """What an attempt resumed from, absolute; "" if it began from nothing."""
     return os.path.normpath(os.path.join(run.dir, record.resumed_from)) if record.resumed_from else ""
+
+
+def resumed_by(run: RunPaths, item: Checkpoint) -> list[int]:
+    """The attempts of a run that went on from this checkpoint."""
+    return [record.attempt for record in attempt_records(run) if resumed_path(run, record) == item.path]
 
 
 def _record(run: RunPaths, number: int) -> AttemptRecord | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ckptrun import names, units
 from ckptrun.model import Noun
 from ckptrun.policy import roles
-from ckptrun.report.cells import Column
+from ckptrun.report.cells import Column, words
+from ckptrun.report.text import some
 from ckptrun.runs import records
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from ckptrun.model import Checkpoint, Series
     from ckptrun.report.cells import Cell
+    from ckptrun.report.paper import Paper
 
+_REASON = -2  # where the reason stands in a row
 STYLES = {
     names.COMPLETE: "green",
     names.PARTIAL: "yellow",
@@ -38,17 +41,19 @@ class Listing(Noun, frozen=True, kw_only=True):
     run: str = ""
     checkpoints: list[Checkpoint] = []
     series: list[Series] = []
-    best: str = ""  # why the best one is: "lowest loss"
+    metric: str = ""  # what picks the best one
+    best: str = ""  # why it is the best: "lowest loss"
 
 
 # --- for people --------------------------------------------------------------------------------------------------------
-def columns(shown: Sequence[Checkpoint]) -> list[Column]:
-    """The head of a table of these checkpoints: one column for each metric that any of them has."""
+def columns(listing: Listing) -> list[Column]:
+    """The head of its table: one column for each metric that any checkpoint has; the one that picks the best stays longest."""
+    metrics = enumerate(metrics_of(listing.checkpoints))
     return [
-        Column("name", spare=9 if _names_are_steps(shown) else 0),
+        Column("name"),
         Column("step", right=True),
-        Column("epoch", right=True, spare=2),
-        *(Column(metric, right=True, spare=3 + place) for place, metric in enumerate(metrics_of(shown))),
+        Column("epoch", right=True, spare=99),
+        *(Column(name, right=True, spare=0 if name == listing.metric else 2 + place) for place, name in metrics),
         Column("age", right=True),
         Column("size", right=True),
         Column("attempt", right=True, spare=1),
@@ -62,6 +67,31 @@ def columns(shown: Sequence[Checkpoint]) -> list[Column]:
 def rows(listing: Listing, metrics: Sequence[str], now: float) -> list[list[Cell]]:
     """One row for each checkpoint, oldest first, under `columns`."""
     return [_row(item, listing.base, metrics, now) for item in listing.checkpoints]
+
+
+def show(listing: Listing, page: Paper, now: float) -> None:
+    """The table on paper; for people, what was chosen for them beneath it."""
+    if not listing.checkpoints and page.terminal:
+        page.line(f"no checkpoints in {listing.title}")
+        return
+    head, body = columns(listing), rows(listing, metrics_of(listing.checkpoints), now)
+    if page.terminal and not page.fits(head, body):
+        head, body = head[1:], [_compact(row, item) for row, item in zip(body, listing.checkpoints, strict=True)]
+    page.table(head, body)
+    if page.terminal:
+        page.line(footer(listing), "dim")
+
+
+def together(listings: Sequence[Listing]) -> Listing:
+    """Several as one: for one header that tells of every line."""
+    return Listing(title="", base="", checkpoints=[item for each in listings for item in each.checkpoints])
+
+
+def footer(listing: Listing) -> str:
+    """How many, how large, and which best was chosen for the user."""
+    total = sum(item.size for item in listing.checkpoints)
+    best = f"; best: {listing.best}" if listing.best else ""
+    return f"{some(len(listing.checkpoints), 'checkpoint')}, {units.size(total)}{best}"
 
 
 def metrics_of(shown: Iterable[Checkpoint]) -> list[str]:
@@ -103,11 +133,11 @@ def number(value: float | None) -> str:
     return f"{value:.4g}"
 
 
-def _names_are_steps(shown: Sequence[Checkpoint]) -> bool:
-    """Whether every name says nothing that its step does not, so that a narrow terminal can do without."""
-    steps = [item.step for item in shown]
-    bare = all(item.step is not None and item.name == f"{names.STEP_PREFIX}{item.step:08d}" for item in shown)
-    return bare and len(set(steps)) == len(steps) and len({item.directory for item in shown}) <= 1
+def _compact(row: list[Cell], item: Checkpoint) -> list[Cell]:
+    """Without the name, which the step tells; one that it does not tell goes before the reason."""
+    told = item.step is not None and row[0] == f"{names.STEP_PREFIX}{item.step:08d}"
+    said = [words(cell) for cell in ("" if told else row[0], row[_REASON]) if words(cell)]
+    return [*row[1:_REASON], ": ".join(said), row[-1]]
 
 
 # --- for programs ------------------------------------------------------------------------------------------------------
@@ -145,5 +175,10 @@ def checkpoint(item: Checkpoint) -> dict[str, Any]:
         "pinned": item.pinned,
         "attempt": item.attempt,
     }
-    odd = {name: str(value) for name, value in item.metrics.items() if not math.isfinite(value)}
+    odd = {name: str(value) for name, value in item.metrics.items() if not _finite(value)}
     return {**fields, "nonfinite": odd} if odd else fields
+
+
+def _finite(value: float | None) -> bool:
+    """None, which somebody else's manifest may hold, is finite: JSON holds it."""
+    return value is None or math.isfinite(value)

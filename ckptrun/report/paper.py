@@ -79,6 +79,12 @@ class Paper:
         for row in rows:
             self.stream.write("\t".join([escape(words(cell)) for cell in row]) + "\n")
 
+    def fits(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> bool:
+        """Whether a terminal of this width can hold the table without leaving out or folding a column; words may go beneath."""
+        from ckptrun.report import columns as ruler  # noqa: PLC0415  # needs rich's ruler
+
+        return ruler.fits(columns, rows, self.width)
+
     def _lay(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, head: bool) -> None:
         from ckptrun.report import columns as ruler  # noqa: PLC0415  # needs rich's ruler
 

@@ -94,7 +94,7 @@ def resolve(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Named
     path = os.path.normpath(os.path.join(cwd, os.path.expanduser(ref)))
     if os.path.lexists(path):
         return _at_path(path, wish)
-    raise _nothing(ref, parsed, root)
+    raise nothing(ref, root)
 
 
 def checkpoint(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Checkpoint:
@@ -133,9 +133,24 @@ def the_run(ref: str, *, root: str, cwd: str) -> RunPaths:
     raise errors.UsageError(f"{ref} is not a run", _runs_there(root))
 
 
+def run_named(name: str, root: str) -> RunPaths | None:
+    """The run of that name, None if there is none."""
+    parsed = parse(name)
+    run = run_paths.run_paths(root, name) if parsed == Parsed(name) else None
+    return run if run and exists(run) else None
+
+
 def exists(run: RunPaths) -> bool:
     """Whether there is such a run."""
     return any(os.path.lexists(path) for path in (run.run_yaml, run.lease_lock, run.attempts))
+
+
+def nothing(ref: str, root: str) -> errors.UsageError:
+    """The error for a reference that names nothing, with what there is."""
+    parsed = parse(ref)
+    if parsed is None or is_path(ref):
+        return errors.UsageError(f"there is nothing at {ref}", _runs_there(root))
+    return errors.UsageError(f"there is no run {parsed.run} in {root}", _runs_there(root, parsed.run))
 
 
 def _in_run(run: RunPaths, parsed: Parsed, ref: str, wish: Wish | None) -> Named:
@@ -195,12 +210,6 @@ def _checkpoint_at(path: str, around: RunPaths | None, wish: Wish | None) -> OfC
             if real in (os.path.realpath(item.path), *(os.path.join(item.directory, name) for name in item.files)):
                 return OfCheckpoint(around, item)
     return None
-
-
-def _nothing(ref: str, parsed: Parsed | None, root: str) -> errors.UsageError:
-    if parsed is None or is_path(ref):
-        return errors.UsageError(f"there is nothing at {ref}", _runs_there(root))
-    return errors.UsageError(f"there is no run {parsed.run} in {root}", _runs_there(root, parsed.run))
 
 
 def _runs_there(root: str, wanted: str = "") -> str:

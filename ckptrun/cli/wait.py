@@ -1,0 +1,120 @@
+"""`ckptrun wait`: until a run has ended, or has come so far."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from ckptrun import names, units
+from ckptrun.cli import asking, desk, words
+from ckptrun.cli.help import verb
+from ckptrun.cli.params import RUN, root_option, working_directory
+from ckptrun.report import overview, refs, working
+from ckptrun.report.attending import Watch
+
+if TYPE_CHECKING:
+    from ckptrun.model import Checkpoint
+    from ckptrun.report.attending import Glance
+    from ckptrun.report.overview import Overview
+    from ckptrun.runs.paths import RunPaths
+
+_PAUSE = 0.5  # seconds between two looks
+
+
+@verb(
+    "wait",
+    examples=[
+        ("ckptrun wait digits-3f9a1c && python evaluate.py", "go on when it is complete"),
+        ("ckptrun wait --restarts digits-3f9a1c", "also through preemptions, after which a scheduler starts it again"),
+        ("ckptrun wait --step 1000 --checkpoint digits-3f9a1c", "until step 1000 is saved"),
+    ],
+    codes={
+        names.EXIT_OK: "it is complete; with --step or --checkpoint: it has come so far",
+        "1 … 255": "the code that the run's last attempt ended with (75: start me again, 93: stopped)",
+        names.EXIT_FAILURE: "--timeout has passed, nobody knows how it ended, or it ended before it came so far",
+        names.EXIT_USAGE: "the command line is wrong, or there is no such run",
+        names.EXIT_IO: "the run's directory cannot be read",
+        names.EXIT_INTERRUPTED: "Ctrl-C, here or at the run",
+    },
+)
+@click.argument("run", type=RUN)
+@click.option("--step", type=click.IntRange(min=0), metavar="N", help="Until step N is finished.")
+@click.option("--checkpoint", is_flag=True, help="Until a new checkpoint is there; with --step: one of step N or later.")
+@click.option("--restarts", is_flag=True, help="After a preemption wait for the next start, and so on.")
+@click.option("--timeout", type=asking.Duration(), metavar="TIME", help="No longer than this.")
+@root_option
+def command(run: str, step: int | None, checkpoint: bool, restarts: bool, timeout: float | None, root: str) -> int:
+    """Wait until nobody runs a run any more, or until it has come so far."""
+    where = refs.the_run(run, root=root, cwd=working_directory())
+    goal = _Goal(where, step, checkpoint=checkpoint)
+    watch = Watch(where, desk.me(), time.monotonic)
+    end = None if timeout is None else time.monotonic() + timeout
+    with working.busy(f"waiting for {where.name}", desk.err()):
+        while True:
+            seen = watch.look()
+            reached = goal.reached()
+            if reached:
+                break
+            if _ended(watch, seen, restarts=restarts):
+                return _code(where, seen, goal)
+            if end is not None and time.monotonic() >= end:
+                words.error(f"run {where.name} has not {goal.words} within {units.duration(timeout or 0)}")
+                return names.EXIT_FAILURE
+            time.sleep(_PAUSE)
+    words.say(f"run {where.name} has {reached}")
+    return names.EXIT_OK
+
+
+class _Goal:
+    """How far the run shall come; without one, to its end."""
+
+    def __init__(self, run: RunPaths, step: int | None, *, checkpoint: bool) -> None:
+        self._run, self._step, self._checkpoint, self._me = run, step, checkpoint, desk.me()
+        self.any = checkpoint or step is not None
+        newest = self._look().newest if checkpoint and step is None else None
+        self._known = newest.path if newest else ""
+        what = "saved" if checkpoint else "reached"
+        self.words = "ended" if not self.any else f"{what} step {step}" if step is not None else "saved anything new"
+
+    def reached(self) -> str:
+        """What was reached, in words; "" while it is not."""
+        if not self.any:
+            return ""
+        seen = self._look()
+        if self._checkpoint:
+            return self._saved(seen.newest)
+        assert self._step is not None
+        return f"reached step {seen.step}" if seen.step is not None and seen.step >= self._step else ""
+
+    def _saved(self, newest: Checkpoint | None) -> str:
+        if newest is None or newest.path == self._known:
+            return ""
+        far = self._step is None or (newest.step is not None and newest.step >= self._step)
+        return f"saved {newest.name}" if far else ""
+
+    def _look(self) -> Overview:
+        return overview.look(self._run, self._me, desk.now())
+
+
+def _ended(watch: Watch, seen: Glance, *, restarts: bool) -> bool:
+    if not seen.number or seen.held or (restarts and seen.comes_back):
+        return False
+    return bool(seen.outcome) or watch.abandoned(seen)
+
+
+def _code(run: RunPaths, seen: Glance, goal: _Goal) -> int:
+    record = seen.record
+    if record is None or not record.outcome:
+        words.error(
+            f"run {run.name}: attempt {seen.number} ended without a word: ckptrun was killed or its machine was lost"
+        )
+        return names.EXIT_FAILURE
+    words.say(f"run {run.name}, attempt {seen.number} {seen.outcome.replace('_', ' ')}: {record.why}")
+    if goal.any and seen.outcome == names.COMPLETED:
+        words.error(f"run {run.name} is complete and has not {goal.words}")
+        return names.EXIT_FAILURE
+    if record.exit_code is None:  # closed by the start after it
+        return names.EXIT_OK if seen.outcome == names.COMPLETED else names.EXIT_FAILURE
+    return record.exit_code

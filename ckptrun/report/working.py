@@ -1,0 +1,80 @@
+"""A progress bar on stderr for work that takes longer than a second, where somebody is looking."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.progress import Progress
+    from rich.status import Status
+
+    from ckptrun.report.paper import Paper
+
+    T = TypeVar("T")
+
+PATIENCE = 1.0  # seconds before a bar appears
+
+
+def over(
+    items: Sequence[T],
+    title: str,
+    page: Paper,
+    *,
+    patience: float = PATIENCE,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Iterator[T]:
+    """The items, one by one; after `patience` seconds a bar on `page` (stderr) shows how far it is, if it is a terminal."""
+    bar: Progress | None = None
+    due = monotonic() + patience
+    try:
+        for done, item in enumerate(items):
+            if bar is None and page.terminal and monotonic() >= due:
+                bar = _begun(title, len(items), page)
+            if bar is not None:
+                bar.update(bar.task_ids[0], completed=done)
+            yield item
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+@contextmanager
+def busy(title: str, page: Paper, *, patience: float = PATIENCE) -> Iterator[None]:
+    """While the block runs: after `patience` seconds a moving line on `page` (stderr), if it is a terminal."""
+    if not page.terminal:
+        yield
+        return
+    shown: list[Status] = []
+    timer = threading.Timer(patience, lambda: shown.append(_turning(title, page)))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        for status in shown:
+            status.stop()
+
+
+def _turning(title: str, page: Paper) -> Status:
+    from rich.status import Status  # noqa: PLC0415
+
+    status = Status(f"{title} …", console=page.console)
+    status.start()
+    return status
+
+
+def _begun(title: str, total: int, page: Paper) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=page.console, transient=True)
+    bar.add_task(title, total=total)
+    bar.start()
+    return bar
