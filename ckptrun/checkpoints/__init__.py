@@ -1,1 +1,11 @@
-"""Checkpoints on disk: scan, manifest, verify, set aside, remove."""
+"""Checkpoints on disk.
+
+scan        all checkpoints of a run or under a directory, oldest first
+own         ckptrun's own layout, read at ten thousand a second
+manifest    checkpoint.json: the proof that one of ours is whole
+verify      is it whole? quickly by sizes and structure, deeply by every byte
+wholeness   what that means for each layout
+kinds       file formats that can be checked without loading them
+reading     small files, with suspicion and patience
+cleanup     what killed saves left behind
+"""

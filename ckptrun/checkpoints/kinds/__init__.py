@@ -1,0 +1,88 @@
+"""File formats that say themselves whether they are whole. Nothing is ever unpickled or loaded: bytes, headers and checksums only.
+
+Each member is a function check(file, deep) that returns if the file is whole and raises Broken otherwise: partial where the end is
+missing, as after a kill in the middle of a save, corrupt where bytes are wrong. `deep` reads every byte where the format has checksums.
+What is not known here is whole if it is not empty.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from ckptrun import names
+from ckptrun.checkpoints.kinds import arrays, documents, hdf5, pickles, tensors, zips
+from ckptrun.checkpoints.kinds.file import File
+from ckptrun.checkpoints.reading import Broken, Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Check = Callable[[File, bool], None]
+
+_MAGIC: tuple[tuple[bytes, Check], ...] = (
+    (b"PK\x03\x04", zips.check),  # .npz, torch.save, .keras, Stable-Baselines3
+    (b"PK\x05\x06", zips.check),  # an empty archive
+    (b"\x93NUMPY", arrays.check),
+    (b"\x89HDF\r\n\x1a\n", hdf5.check),
+    (b"\x80", pickles.check),  # pickle protocol 2 and later
+)
+_SUFFIX: tuple[tuple[str, Check], ...] = (
+    (".safetensors", tensors.check),
+    (".json", documents.check),
+    (".npz", zips.check),
+    (".keras", zips.check),
+    (".zip", zips.check),
+    (".npy", arrays.check),
+    (".h5", hdf5.check),
+    (".hdf5", hdf5.check),
+)
+
+
+def check(path: str, *, deep: bool, patience: Patience | None = None) -> None:
+    """Return if the file at `path` is whole as far as its format can tell.
+
+    Raises:
+        Broken: with the state and the reason.
+    """
+    name = os.path.basename(path)
+    (patience or Patience()).read(lambda: _check(path, name, deep=deep), name)
+
+
+def _check(path: str, name: str, *, deep: bool) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # links are followed: `last.ckpt` is often one
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise Broken(names.CORRUPT, f"{name} is a {_what(found.st_mode)} where a file should be")
+        if not found.st_size:
+            raise Broken(names.PARTIAL, f"{name} is empty")
+        file = File(fd, name, found.st_size)
+        _kind(name, file.at(0, 8))(file, deep)
+    finally:
+        os.close(fd)
+
+
+def _kind(name: str, head: bytes) -> Check:
+    """By what the file begins with, then by what its name promises: a file of zeros named .npz is no .npz."""
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    lower = name.lower()
+    for suffix, kind in _SUFFIX:
+        if lower.endswith(suffix):
+            return kind
+    return _anything
+
+
+def _anything(file: File, deep: bool) -> None:  # noqa: FBT001  # one signature for all kinds
+    """Nothing is known of the format; all zeros is what a power cut leaves of a file that was never written to the disk."""
+    ends = file.at(0, 512) + file.at(max(file.size - 512, 0), 512)
+    if not any(ends) and file.size >= 1024 and deep and all(not any(block) for block in file.blocks(0, file.size)):
+        raise Broken(names.CORRUPT, f"{file.name} is nothing but zeros")
+
+
+def _what(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "directory"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+    return next((word for is_kind, word in kinds if is_kind(mode)), "device")

@@ -1,0 +1,54 @@
+"""An open file as the checks see it: bytes at a place, in bounded pieces."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ckptrun import names
+from ckptrun.checkpoints.reading import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCK = 1 << 20  # bytes read at once
+
+
+class File:
+    """A file of `size` bytes, called `name` in sentences."""
+
+    __slots__ = ("_fd", "name", "size")
+
+    def __init__(self, fd: int, name: str, size: int) -> None:
+        self._fd = fd
+        self.name = name
+        self.size = size
+
+    def at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset`: fewer where the file ends."""
+        data = os.pread(self._fd, count, offset)
+        while data and len(data) < count and (more := os.pread(self._fd, count - len(data), offset + len(data))):
+            data += more
+        return data
+
+    def blocks(self, offset: int, count: int) -> Iterator[bytes]:
+        """`count` bytes from `offset`, piece by piece.
+
+        Raises:
+            Broken: the file ends before.
+        """
+        while count:
+            block = os.pread(self._fd, min(count, BLOCK), offset)
+            if not block:
+                raise self.cut_short(f"it ends at byte {offset}")
+            yield block
+            offset += len(block)
+            count -= len(block)
+
+    def cut_short(self, how: str) -> Broken:
+        """The finding that the end of the file is missing."""
+        return Broken(names.PARTIAL, f"{self.name} is cut short: {how}")
+
+    def wrong(self, how: str) -> Broken:
+        """The finding that bytes are not what they must be."""
+        return Broken(names.CORRUPT, f"{self.name} is damaged: {how}")

@@ -1,0 +1,126 @@
+r"""checkpoint.json: read with suspicion, and written as the script's side writes it (a test holds both to one schema).
+
+In the text a backslash in a file's name is `\\` and an undecodable byte `\xNN`; in a `Manifest` names are as the system has them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ckptrun import names
+from ckptrun.checkpoints import reading
+from ckptrun.checkpoints.reading import Broken, Patience
+from ckptrun.model import Manifest, Noun
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ckptrun.model import FileEntry
+
+__all__ = ["Broken", "encode", "parse", "read"]
+
+LARGEST = 64 << 20  # bytes: some 500,000 files
+_ESCAPED = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
+_ODD = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|\0")  # absolute, empty, '.', '..' or a NUL
+
+
+class _Head(Noun, frozen=True, kw_only=True):
+    format: int
+
+
+_decoder = msgspec.json.Decoder(Manifest)
+_head = msgspec.json.Decoder(_Head)
+
+
+def read(directory: str, patience: Patience | None = None) -> Manifest:
+    """The manifest of the checkpoint in `directory`.
+
+    Raises:
+        Broken: there is none (partial), it is none or names impossible files (corrupt), it cannot be read or is of a later
+            format (unknown).
+    """
+    path = os.path.join(directory, names.MANIFEST)
+    return parse((patience or Patience()).read(lambda: reading.small(path, LARGEST), names.MANIFEST))
+
+
+def parse(data: bytes) -> Manifest:
+    """A manifest from its text.
+
+    Raises:
+        Broken: as `read`.
+    """
+    try:
+        found = _decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise Broken(*_why_not(data, error)) from error
+    if found.format != names.FORMAT:
+        raise Broken(*_other_format(found.format))
+    return _with_names(found)
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The text of a manifest."""
+    files = [msgspec.structs.replace(entry, path=_escape(entry.path)) for entry in manifest.files]
+    return msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, files=files)), indent=1) + b"\n"
+
+
+def metrics(manifest: Manifest) -> dict[str, float]:
+    """The metrics as numbers, those among them that JSON cannot hold."""
+    values = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+    odd = {key: values[text] for key, text in manifest.nonfinite.items() if text in values}
+    return {key: value for key, value in {**manifest.metrics, **odd}.items() if value is not None}
+
+
+def _why_not(data: bytes, error: Exception) -> tuple[str, str]:
+    """A later format may lack what this one needs, so that its number is looked at first."""
+    if not data:
+        return names.CORRUPT, f"{names.MANIFEST} is empty"
+    try:
+        found = _head.decode(data).format
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return names.CORRUPT, f"{names.MANIFEST} is not a manifest: {error}"
+    if found != names.FORMAT:
+        return _other_format(found)
+    return names.CORRUPT, f"{names.MANIFEST} is not a manifest: {error}"
+
+
+def _other_format(found: int) -> tuple[str, str]:
+    """Unknown rather than corrupt: a newer ckptrun wrote it, and it may be whole."""
+    if found > names.FORMAT:
+        return (
+            names.UNKNOWN,
+            f"{names.MANIFEST} has format {found}, written by a later ckptrun; this one knows {names.FORMAT}",
+        )
+    return names.CORRUPT, f"{names.MANIFEST} has format {found}, which never existed"
+
+
+def _with_names(manifest: Manifest) -> Manifest:
+    files = manifest.files
+    if any("\\" in entry.path for entry in files):
+        files = [msgspec.structs.replace(entry, path=_unescape(entry.path)) for entry in files]
+        manifest = msgspec.structs.replace(manifest, files=files)
+    _require_sound(files)
+    return manifest
+
+
+def _require_sound(files: Sequence[FileEntry]) -> None:
+    for entry in files:
+        if _ODD.search(entry.path) or entry.path == names.MANIFEST:
+            raise Broken(names.CORRUPT, f"{names.MANIFEST} names {entry.path!r}, which no checkpoint can hold")
+        if entry.size < 0:
+            raise Broken(names.CORRUPT, f"{names.MANIFEST} gives {entry.path!r} {entry.size} bytes")
+    if len({entry.path for entry in files}) != len(files):
+        raise Broken(names.CORRUPT, f"{names.MANIFEST} names a file twice")
+
+
+def _escape(name: str) -> str:
+    return name.replace("\\", "\\\\").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _unescape(name: str) -> str:
+    raw = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()) if found[1] else b"\\", name.encode())
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,112 @@
+"""What it takes to be whole, for each way of judging that a layout can name. Each is quick, or deep: every byte that has a checksum."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ckptrun import names
+from ckptrun.checkpoints import kinds, manifest, own
+from ckptrun.checkpoints.reading import Broken, Patience
+from ckptrun.layouts import match
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ckptrun.model import Checkpoint, FileEntry
+
+    Tell = Callable[[int], None]
+    Judge = Callable[[Checkpoint, bool, Patience, Tell], str]
+
+_BLOCK = 1 << 20  # bytes
+_FEW = 3  # names in a sentence
+
+
+def judge(checkpoint: Checkpoint, *, deep: bool, patience: Patience, tell: Tell) -> str:
+    """Return, with a remark or "", if the checkpoint is whole; `tell` hears of every so many bytes that were read.
+
+    Raises:
+        Broken: with the state and the reason.
+    """
+    layout = match.layout(checkpoint.layout)
+    return _JUDGES[layout.check if layout else "files"](checkpoint, deep, patience, tell)
+
+
+def _by_manifest(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: Tell) -> str:  # noqa: FBT001  # one signature for all
+    found = manifest.read(checkpoint.path, patience)
+    own.require_sizes(checkpoint.path, found.files, patience)
+    if deep:
+        _require_digests(checkpoint.path, found.files, patience, tell)
+    return _extra(checkpoint.path, {entry.path for entry in found.files})
+
+
+def _by_files(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: Tell) -> str:  # noqa: FBT001  # one signature for all
+    findings = []
+    for name in checkpoint.files:
+        path = os.path.join(checkpoint.directory, name)
+        try:
+            kinds.check(path, deep=deep, patience=patience)
+            tell(os.path.getsize(path) if deep else 0)
+        except Broken as broken:
+            findings.append(broken)
+        except OSError as error:
+            findings.append(Broken(names.UNKNOWN, f"{name} cannot be read: {error.strerror}"))
+    if findings:
+        raise own.worst(findings)
+    return ""
+
+
+_JUDGES: dict[str, Judge] = {"manifest": _by_manifest, "files": _by_files}
+
+
+def _require_digests(path: str, files: list[FileEntry], patience: Patience, tell: Tell) -> None:
+    findings = []
+    for entry in files:
+        try:
+            if entry.xxh3_128:
+                _require_digest(os.path.join(path, entry.path), entry, patience, tell)
+        except Broken as broken:
+            findings.append(broken)
+    if findings:
+        raise own.worst(findings)
+
+
+def _require_digest(path: str, entry: FileEntry, patience: Patience, tell: Tell) -> None:
+    found = patience.read(lambda: _digest(path, tell), entry.path)
+    if found != entry.xxh3_128:
+        raise Broken(names.CORRUPT, f"{entry.path} has checksum {found}, and was saved with {entry.xxh3_128}")
+
+
+def _digest(path: str, tell: Tell) -> str:
+    import xxhash  # noqa: PLC0415  # when bytes are checked, not at every launch
+
+    digest = xxhash.xxh3_128()
+    buffer = memoryview(bytearray(_BLOCK))
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        while count := os.readv(fd, [buffer]):
+            digest.update(buffer[:count])
+            tell(count)
+    finally:
+        os.close(fd)
+    return digest.hexdigest()
+
+
+def _extra(path: str, known: set[str]) -> str:
+    """A remark about files that the manifest does not name: harmless, but somebody should know."""
+    extra = sorted(name for name in members(path) if name != names.MANIFEST and name not in known)
+    if not extra:
+        return ""
+    more = ", …" if len(extra) > _FEW else ""
+    return f"{len(extra)} extra, not part of what was saved: {', '.join(extra[:_FEW])}{more}"
+
+
+def members(path: str) -> list[str]:
+    """All files and links below a directory, relative to it; links are not followed, what cannot be listed is left out."""
+    found: list[str] = []
+    for directory, below, files in os.walk(path):
+        links = [name for name in below if os.path.islink(os.path.join(directory, name))]
+        prefix = os.path.relpath(directory, path)
+        found.extend(name if prefix == "." else os.path.join(prefix, name) for name in files)
+        below[:] = [name for name in below if name not in links]
+    return found

@@ -1,0 +1,38 @@
+"""What a layout is shown of a directory, and what it says about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ckptrun.model import Noun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Guesser = Callable[[Sequence["Entry"]], list["Claim"]]
+
+
+class Entry(Noun, frozen=True, kw_only=True):
+    """One name in a directory. `directory` is true of a link to one, too."""
+
+    name: str
+    directory: bool = False
+    link: bool = False
+    size: int = 0  # bytes; files only
+    time: float = 0.0  # last modified, Unix seconds; files only
+
+
+class Claim(Noun, frozen=True, kw_only=True):
+    """One checkpoint that a layout sees in a directory. Whether it is whole is found out by `checkpoints`."""
+
+    layout: str
+    name: str  # the entry's name, or the common stem of a group
+    files: list[str] = []  # entries of the directory that belong to it, the first is what a script is given
+    directory: bool = False
+    step: int | None = None
+    epoch: float | None = None
+    metrics: dict[str, float] = {}
+    time: float = 0.0
+    unfinished: str = ""  # why its name alone says that it is not complete
+    why: str = ""  # of a guess: what made it one
+    likeness: int = 1
