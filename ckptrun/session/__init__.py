@@ -11,7 +11,7 @@ plan          --dry-run
 
 from __future__ import annotations
 
-import random
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -116,7 +116,7 @@ def _attempts(scene: Scene, held: Lease, intake: Intake) -> int:
             [*history, result.record],
             max_failures=scene.config.max_failures,
             by_self=scene.config.restart_by == SELF,
-            jitter=random.random(),  # noqa: S311  # spreads restarts, guards nothing
+            jitter=os.urandom(1)[0] / 255,
         )
         if scene.config.restart_by != SELF or not verdict.restart:
             return _end(scene, result, verdict)

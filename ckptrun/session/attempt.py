@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -74,17 +73,24 @@ def local_directory(environ: dict[str, str]) -> str:
     """
     wanted = environ.get("TMPDIR", "")
     last: OSError | None = None
-    for base in (wanted, "/tmp", "/var/tmp"):  # noqa: S108  # made with mkdtemp: new, ours, 0700
+    for base in (wanted, "/tmp", "/var/tmp"):  # noqa: S108  # made new, ours, 0700
         if not base or len(base.encode()) > 70 or not os.path.isabs(base):
             continue
         try:
-            return tempfile.mkdtemp(prefix="ckptrun-", dir=base)
+            return _make_private(base)
         except OSError as error:
             last = error
     why = last.strerror if last else "no such directory"
     raise errors.CannotCreate(
         f"a node-local directory cannot be made: {why}: {wanted or base}", "set TMPDIR to a directory on this machine"
     )
+
+
+def _make_private(base: str) -> str:
+    """A directory of a name that nobody can guess; `mkdir` fails where something is, be it a link."""
+    path = os.path.join(base, f"ckptrun-{os.urandom(8).hex()}")
+    os.mkdir(path, 0o700)
+    return path
 
 
 def begin(scene: Scene, chosen: Chosen, number: int, where: paths.AttemptPaths) -> Begun:
@@ -264,16 +270,16 @@ def write_beginning(scene: Scene, begun: Begun, book: Ledger, held: Lease) -> No
     chosen = begun.chosen
     resuming.set_aside(scene, chosen.plan, book, held.require)
     control.reset(scene.paths)
-    cleanup.remove_temporary(
-        scene.paths.checkpoints, scene.paths.trash, attempt_id=begun.record.attempt_id, guard=held.require
-    )
+    swept = cleanup.sweep(scene.paths.checkpoints, scene.paths.trash, begun.number, held.require)
+    for line in swept.left:
+        scene.say(f"warning: {line}", level=-1)
     if chosen.decision.clear_stop:
         control.clear_stopped(scene.paths)
     recorded, run = chosen.recorded, chosen.run
     if recorded is None or msgspec.structs.replace(run, version=recorded.version) != recorded:
         records.write_run(scene.paths, run)
     records.write_attempt(begun.where, begun.record)
-    book.append("attempt_started", **started_event(begun))
+    book.append("attempt_started", **started_event(begun), swept=swept.removed)
     for line in [*chosen.decision.notes, *begun.lines]:
         scene.say(line)
     scene.say(opening(scene, begun))
