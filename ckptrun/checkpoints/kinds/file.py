@@ -24,9 +24,14 @@ class File:
         self.name = name
         self.size = size
 
+    def until(self, size: int) -> File:
+        """The same file as if it ended there."""
+        return File(self._fd, self.name, size)
+
     def at(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset`: fewer where the file ends."""
-        data = os.pread(self._fd, count, offset)
+        count = min(count, self.size - offset)
+        data = os.pread(self._fd, count, offset) if count > 0 else b""
         while data and len(data) < count and (more := os.pread(self._fd, count - len(data), offset + len(data))):
             data += more
         return data

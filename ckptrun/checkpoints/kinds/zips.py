@@ -39,7 +39,17 @@ class _Member(Noun, frozen=True, kw_only=True):
 
 
 def check(file: File, deep: bool) -> None:  # noqa: FBT001  # one signature for all kinds
-    """The central directory is there and describes the file; `deep`: every member has its CRC-32."""
+    """The central directory is there and describes the file; `deep`: every member has its CRC-32.
+
+    Archives may stand one behind the other, as in torch's .distcp: each is checked, from the last to the first.
+    """
+    start = _check_last(file, deep)
+    while start > 0 and _ends_file(file.at(max(start - _END.size, 0), _END.size), 0):
+        start = _check_last(file.until(start), deep)
+
+
+def _check_last(file: File, deep: bool) -> int:  # noqa: FBT001  # as above
+    """Check the archive that `file` ends with: where it begins."""
     start, length, end = _directory(file)
     members = sorted(_members(file, start, length, end), key=lambda member: member.offset)
     limits = [member.offset for member in members[1:]] + [end - length]
@@ -47,6 +57,7 @@ def check(file: File, deep: bool) -> None:  # noqa: FBT001  # one signature for 
         begin = _data(file, member, limit)
         if deep:
             _check_crc(file, member, begin)
+    return start
 
 
 def _directory(file: File) -> tuple[int, int, int]:
@@ -58,27 +69,31 @@ def _directory(file: File) -> tuple[int, int, int]:
         place = tail.rfind(b"PK\x05\x06", 0, place)
     if place < 0:
         raise file.cut_short("the zip directory at its end is missing")
-    _, _, _, _, total, length, offset, _ = _END.unpack_from(tail, place)
+    *_, length, offset, _ = _END.unpack_from(tail, place)
     end = tail_at + place
-    if total == 0xFFFF or 0xFFFFFFFF in (length, offset):
-        length, offset, end = _zip64(file, end, length, offset)
+    length, offset, end = _zip64(file, end, length, offset)
     if length > min(end, _LARGEST_DIRECTORY) or offset > end - length:
         raise file.wrong("the zip directory does not fit into it")
     return end - length - offset, length, end
 
 
 def _ends_file(tail: bytes, place: int) -> bool:
-    return len(tail) - place >= _END.size and place + _END.size + _END.unpack_from(tail, place)[-1] == len(tail)
+    """Is there an end record at `place`, and is nothing but its comment behind it?"""
+    if len(tail) - place < _END.size or not tail.startswith(b"PK\x05\x06", place):
+        return False
+    comment: int = _END.unpack_from(tail, place)[-1]
+    return place + _END.size + comment == len(tail)
 
 
 def _zip64(file: File, end: int, length: int, offset: int) -> tuple[int, int, int]:
+    """The same from the zip64 record before the end, if there is one; torch.save writes one into small archives too."""
     place = end - _END64_PLACE.size
     raw = file.at(max(place, 0), _END64_PLACE.size)
     if place < 0 or not raw.startswith(b"PK\x06\x07"):
-        return length, offset, end  # a small archive may hold such numbers by chance
-    at = _END64_PLACE.unpack(raw)[2]
-    record = file.at(at, _END64.size) if at <= place - _END64.size else b""
-    if not record.startswith(b"PK\x06\x06"):
+        return length, offset, end
+    at = place - _END64.size  # not where the archive says it is: that is wrong when something stands before it
+    record = file.at(max(at, 0), _END64.size)
+    if at < 0 or not record.startswith(b"PK\x06\x06"):
         raise file.wrong("the zip64 directory is not where it should be")
     *_, length, offset = _END64.unpack(record)
     return length, offset, at
