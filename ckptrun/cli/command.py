@@ -25,7 +25,7 @@ def resolve(words: Sequence[str], *, literal: bool, cwd: str, search: str) -> li
         raise errors.UsageError("the script's name is empty", "`ckptrun train --help` has examples")
     if not literal and first.endswith(".py"):
         _check_script(first, cwd, words)
-        return [sys.executable, first, *others]
+        return [_python(), first, *others]
     if os.sep in first:
         _check_program(first, cwd, words)
     elif not _on_path(first, cwd, search):
@@ -34,6 +34,12 @@ def resolve(words: Sequence[str], *, literal: bool, cwd: str, search: str) -> li
         _check_program(first, cwd, words)
         first = os.path.join(os.curdir, first)
     return [first, *others]
+
+
+def _python() -> str:
+    """This interpreter, by the same name whether it was started as `python` or `python3`: the command names the run."""
+    plain = os.path.join(os.path.dirname(sys.executable), "python")
+    return plain if os.path.exists(plain) and os.path.samefile(plain, sys.executable) else sys.executable
 
 
 def _check_script(script: str, cwd: str, words: Sequence[str]) -> None:

@@ -112,7 +112,7 @@ def run(ctx: click.Context, words: Sequence[str], **_options: object) -> int:
     """
     environ = dict(os.environ)
     cwd = working_directory()
-    settings = config.load(_given(ctx), environ, cwd)
+    settings = config.load(given(ctx), environ, cwd)
     command = commands.resolve(
         words, literal=ctx.meta["ckptrun.literal"], cwd=settings.chdir or cwd, search=environ.get("PATH", os.defpath)
     )
@@ -124,13 +124,13 @@ def run(ctx: click.Context, words: Sequence[str], **_options: object) -> int:
     )
 
 
-def _given(ctx: click.Context) -> dict[str, str | Sequence[str]]:
+def given(ctx: click.Context) -> dict[str, str | Sequence[str]]:
     """The options that stand on the command line, as text, by their name in Config."""
-    given: dict[str, str | Sequence[str]] = {}
+    found: dict[str, str | Sequence[str]] = {}
     for name, value in ctx.params.items():
         if name != "words" and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            given[name] = value if isinstance(value, tuple) else "yes" if value is True else str(value)
-    return given
+            found[name] = value if isinstance(value, tuple) else "yes" if value is True else str(value)
+    return found
 
 
 def _option(section: str, flag: str, value: str, text: str) -> Option:

@@ -11,6 +11,7 @@ from support import write_files
 from ckptrun import errors
 from ckptrun.cli.command import resolve
 
+PYTHON = os.path.join(os.path.dirname(sys.executable), "python")
 WORLD = {
     "train.py": "",
     "model.pt": "",
@@ -44,8 +45,8 @@ def start(world, *words, literal=False):
 @pytest.mark.parametrize(
     ("words", "literal", "command"),
     [
-        (["train.py", "--lr", "0.1", "--"], False, [sys.executable, "train.py", "--lr", "0.1", "--"]),
-        (["project/train.py"], False, [sys.executable, "project/train.py"]),
+        (["train.py", "--lr", "0.1", "--"], False, [PYTHON, "train.py", "--lr", "0.1", "--"]),
+        (["project/train.py"], False, [PYTHON, "project/train.py"]),
         (["tool", "train.py"], False, ["tool", "train.py"]),  # the PATH before a file of the same name, as in a shell
         (["local", "x"], False, ["./local", "x"]),
         (["./local"], False, ["./local"]),
@@ -61,8 +62,8 @@ def test_an_absolute_script_and_weird_names(weird_path):
     write_files(weird_path, {"my train.py": "", "tool": ""})
     (weird_path / "tool").chmod(0o755)
     path = str(weird_path / "my train.py")
-    assert start("/", path, "a b") == [sys.executable, path, "a b"]
-    assert start(str(weird_path), "my train.py") == [sys.executable, "my train.py"]
+    assert start("/", path, "a b") == [PYTHON, path, "a b"]
+    assert start(str(weird_path), "my train.py") == [PYTHON, "my train.py"]
     assert start(str(weird_path), "./tool", "\udcff") == ["./tool", "\udcff"]
 
 
@@ -114,6 +115,17 @@ def test_a_script_that_may_not_be_read(world):
     os.chmod(os.path.join(world, "train.py"), 0)
     with pytest.raises(errors.UsageError, match=r"'train.py' may not be read by you"):
         start(world, "train.py")
+
+
+def test_the_interpreter_has_one_name(world, monkeypatch):
+    """The command names the run, and `ckptrun` and `python3 -m ckptrun` are the same start."""
+    for name in ("python", "python3", f"python3.{sys.version_info.minor}"):
+        path = os.path.join(os.path.dirname(sys.executable), name)
+        if os.path.exists(path):
+            monkeypatch.setattr(sys, "executable", path)
+            assert start(world, "train.py")[0] == PYTHON
+    monkeypatch.setattr(sys, "executable", "/elsewhere/pypy")
+    assert start(world, "train.py")[0] == "/elsewhere/pypy"
 
 
 def test_a_broken_link_is_no_script(world):

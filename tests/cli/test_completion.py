@@ -22,7 +22,7 @@ def complete(cwd, *words, env=None):
     }
     done = run_ckptrun(cwd=cwd, env={**asked, **(env or {})})
     assert (done.returncode, done.stderr) == (0, "")
-    return [line.split(",", 1) for line in done.stdout.splitlines()]
+    return [line.split(",", 1) for line in done.stdout.splitlines() if line]
 
 
 @pytest.mark.parametrize("name", SHELLS)

@@ -14,7 +14,7 @@ from ckptrun.config import keys
 def parsed(*args):
     """The options that were given, the words, and whether they came after `--`."""
     with train.command.make_context("train", list(args)) as ctx:
-        return train._given(ctx), ctx.params["words"], ctx.meta["ckptrun.literal"]
+        return train.given(ctx), ctx.params["words"], ctx.meta["ckptrun.literal"]
 
 
 def test_every_option_of_the_table_is_a_setting_and_the_other_way_round():
