@@ -69,7 +69,7 @@ def _stopped(ended: Ended, stop: Request, codes: Codes) -> Verdict:
     outcome = stop.cause or names.PREEMPTED
     why = f"{stop.reason or 'asked to stop'}{_saved(ended)}; {how_it_exited(ended)}"
     if outcome == names.STOPPED_BY_USER:
-        interrupted = stop.by == "SIGINT"
+        interrupted = stop.reason == "SIGINT"
         return Verdict(
             outcome=outcome, why=why, exit_code=names.EXIT_INTERRUPTED if interrupted else names.EXIT_DO_NOT_RESTART
         )

@@ -21,7 +21,7 @@ def asked(action=names.SAVE_AND_STOP, cause=names.PREEMPTED, by="", reason="SIGT
 
 STOP, SAVE = asked(), asked(action=names.SAVE, cause="", reason="SIGUSR2")
 USER = asked(cause=names.STOPPED_BY_USER, reason="ckptrun stop")
-CTRL_C = asked(cause=names.STOPPED_BY_USER, by="SIGINT")
+CTRL_C = asked(cause=names.STOPPED_BY_USER, reason="SIGINT")
 LIMIT = asked(cause=names.TIMED_OUT)
 STALL = asked(cause=names.STALLED)
 

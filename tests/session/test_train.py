@@ -187,7 +187,7 @@ def test_a_damaged_newest_is_set_aside_with_its_reason(here):
     train(here, "--every", "1", "client.py", "4")
     newest = here / "runs/r/checkpoints/step-00000003/state.txt"
     newest.write_text("9")
-    again = train(here, "--again", "client.py", "5")
+    again = train(here, "--changed", "client.py", "5")
     assert "start 3" in again.stdout
     assert "step-00000003 is not used: corrupt" in again.stderr
     started = [entry for entry in events(here) if entry["event"] == "attempt_started"][-1]
