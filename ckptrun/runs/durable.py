@@ -120,8 +120,16 @@ def printable(text: str) -> str:
 
 
 def sweep(directory: str) -> None:
-    """Remove what a killed writer left half-written; only for who holds the lease."""
-    for name in os.listdir(directory):
+    """Remove what a killed writer left half-written; only for who holds the lease.
+
+    Raises:
+        errors.IoFailure: the directory cannot be read.
+    """
+    try:
+        entries = os.listdir(directory)
+    except OSError as error:
+        raise io_error(error, directory) from error
+    for name in entries:
         if name.startswith(names.TMP_PREFIX):
             try:
                 os.unlink(os.path.join(directory, name))

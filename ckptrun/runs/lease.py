@@ -165,7 +165,7 @@ class Lease:
         """Give the run back; a lease that is lost is left as it is.
 
         Raises:
-            errors.IoFailure: lease.json could not be written. The lock is gone all the same.
+            errors.IoFailure: lease.json could not be written, or the lock not be let go.
         """
         try:
             if self.holder is not None and self.held():

@@ -49,10 +49,18 @@ class Lock:
         return HELD
 
     def release(self) -> None:
-        """Let go; the file stays where it is."""
-        if self._lock is not None:
-            self._lock.release(force=True)
-            self._lock = None
+        """Let go; the file stays where it is.
+
+        Raises:
+            errors.IoFailure: the kernel would not; it will, when this process ends.
+        """
+        held, self._lock = self._lock, None
+        if held is None:
+            return
+        try:
+            held.release(force=True)
+        except OSError as error:
+            raise durable.io_error(error, self.path) from error
 
 
 def _make(path: str) -> None:

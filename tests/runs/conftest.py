@@ -180,3 +180,12 @@ def strace():
     if subprocess.run([found, "-qq", "-o", os.devnull, "true"], capture_output=True, check=False).returncode:
         pytest.skip("strace may not trace here")
     return found
+
+
+@pytest.fixture(scope="session")
+def steady_env(tmp_path_factory):
+    """An environment in which the puppet's system calls before its first answer are the same each time: all is compiled."""
+    env = support.clean_env({"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("compiled")), "PYTHONHASHSEED": "0"})
+    command = [sys.executable, SCRIPT, str(tmp_path_factory.mktemp("warm")), "warm", "{}"]
+    subprocess.run(command, input="all\n", text=True, env=env, stdout=subprocess.DEVNULL, check=True)
+    return env

@@ -3,7 +3,8 @@
     lease_puppet.py ROOT RUN '{"host": …, "boot_id": …, "nolock": true, "hasten": 1000, "uid": …}'
 
 Identity fields replace this machine's own, which makes it another host. `nolock`: the filesystem has no flock. `hasten`: how
-many seconds of waiting pass in one. `uid`: become that user first.
+many seconds of waiting pass in one. `uid`: become that user first. `strict`: end
+at the first error, as a start does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import filelock  # noqa: F401  # before the user changes, who may not be able to
 import msgspec
 
 from ckptrun import errors
-from ckptrun.model import JobIdentity
+from ckptrun.model import JobIdentity, Request
 from ckptrun.platforms import base
 from ckptrun.runs import control, inbox, lease, ledger, paths, superseded  # noqa: F401
 
@@ -77,6 +78,16 @@ class Puppet:
     def stop(self):
         control.mark_stopped(self.run, by="puppet", now=time.time())
 
+    def clear(self):
+        control.clear_stopped(self.run)
+
+    def reset(self):
+        control.reset(self.run)
+
+    def post(self, request_id, attempt):
+        now = time.time()
+        return control.post(self.run, Request(id=request_id, attempt=int(attempt), action="save", created=now))
+
     def take_inbox(self):
         notes = []
         return [request.id for request in control.take_inbox(self.run, 1, notes.append)], notes
@@ -127,7 +138,10 @@ def main():
     puppet = Puppet(root, name, options)
     print("ready", flush=True)
     for line in sys.stdin:
-        print(answer(puppet, line), flush=True)
+        text = answer(puppet, line)
+        print(text, flush=True)
+        if options.get("strict") and text.startswith("error"):
+            break
     with contextlib.suppress(errors.CkptrunError, AttributeError):
         puppet.lease.release()
 

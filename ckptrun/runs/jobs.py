@@ -1,0 +1,91 @@
+"""Which jobs were submitted for a run, each with its batch script: `jobs/0001.sh`, `jobs/0001.json`."""
+
+from __future__ import annotations
+
+import os
+
+from ckptrun import names
+from ckptrun.model import Noun
+from ckptrun.runs import documents, durable, paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ckptrun.runs.paths import RunPaths
+
+_LIMIT = 64 << 10  # bytes
+
+
+class Submission(Noun, frozen=True, kw_only=True):
+    """One job that was handed to a scheduler; body of jobs/NNNN.json."""
+
+    format: int = names.FORMAT
+    platform: str
+    job: str
+    cluster: str = ""
+    submitted: str  # RFC 3339
+    by: str = ""  # user@host
+    output: str = ""  # where its output goes, with the scheduler's own placeholders
+
+
+def folder(run: RunPaths) -> str:
+    """The directory of a run's submissions."""
+    return os.path.join(run.dir, names.JOBS)
+
+
+def write_script(run: RunPaths, script: str) -> str:
+    """Keep a batch script under the next number; its path. The run's directory is made if it is missing.
+
+    Raises:
+        errors.CannotCreate, errors.IoFailure: it cannot be made or written.
+    """
+    paths.create(run)
+    paths.make_directory(folder(run))
+    number = max([0, *_numbers(run)]) + 1
+    while True:
+        path = os.path.join(folder(run), f"{number:04d}.sh")
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o777)
+        except FileExistsError:  # another submission, at this moment
+            number += 1
+            continue
+        except OSError as error:
+            raise durable.io_error(error, path, creating=True) from error
+        try:
+            durable.write_all(fd, os.fsencode(script))
+        except OSError as error:
+            raise durable.io_error(error, path) from error
+        finally:
+            os.close(fd)
+        return path
+
+
+def remember(script: str, submission: Submission) -> None:
+    """Write down the job that the script at this path became.
+
+    Raises:
+        errors.IoFailure: it cannot be written.
+    """
+    durable.replace(script.removesuffix(".sh") + ".json", documents.encode(submission))
+
+
+def latest(run: RunPaths) -> Submission | None:
+    """The job submitted last, None if none was.
+
+    Raises:
+        documents.Unreadable, errors.IoFailure: as `documents.read`.
+    """
+    for number in sorted(_numbers(run), reverse=True):
+        found = documents.read(os.path.join(folder(run), f"{number:04d}.json"), Submission, limit=_LIMIT)
+        if found is not None:
+            return found
+    return None
+
+
+def _numbers(run: RunPaths) -> list[int]:
+    try:
+        entries = durable.retry(lambda: os.listdir(folder(run)))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise durable.io_error(error, folder(run)) from error
+    return [int(entry[:-3]) for entry in entries if entry.endswith(".sh") and entry[:-3].isdigit()]
