@@ -21,6 +21,10 @@ class Notify:
         self._path = path
         self._socket: Any = None
 
+    def __del__(self) -> None:
+        if self._socket is not None:
+            self._socket.close()  # or Python warns of it where warnings are errors
+
     def send(self, **fields: Any) -> bool:
         """Send one JSON object, at once or not at all: False when nobody listens or the listener's queue is full."""
         if not self._path:
