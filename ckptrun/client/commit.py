@@ -208,6 +208,7 @@ def write_done(path: str, why: str) -> None:
         _write(beside, why.encode("utf-8", "backslashreplace") + b"\n")
         os.replace(beside, path)
     except OSError:
-        discard(beside)
+        if os.path.lexists(beside):
+            os.unlink(beside)
         raise
     contents.sync_directory(os.path.dirname(path))
