@@ -38,7 +38,7 @@ def run_listing(run: RunPaths, wish: Wish | None = None) -> Listing:
         UsageError: the metric is not there, or its better end is not known.
         IoFailure: a directory could not be read.
     """
-    found = scan.scan_run(run.checkpoints, run.attempts)
+    found = scan.scan_run(run.checkpoints, run.attempts, sizes=True)
     best = _best(found, wish)
     resumed = resumed_paths(run)
     marked = roles.marked(found, latest=roles.latest(found), best=best.checkpoint, resumed=resumed)

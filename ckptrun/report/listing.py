@@ -66,7 +66,8 @@ def columns(listing: Listing) -> list[Column]:
 
 def rows(listing: Listing, metrics: Sequence[str], now: float) -> list[list[Cell]]:
     """One row for each checkpoint, oldest first, under `columns`."""
-    return [_row(item, listing.base, metrics, now) for item in listing.checkpoints]
+    usual = (listing.base, os.path.join(listing.base, names.CHECKPOINTS))
+    return [_row(item, usual, metrics, now) for item in listing.checkpoints]
 
 
 def show(listing: Listing, page: Paper, now: float) -> None:
@@ -99,9 +100,9 @@ def metrics_of(shown: Iterable[Checkpoint]) -> list[str]:
     return list({name: None for item in shown for name in item.metrics})
 
 
-def _row(item: Checkpoint, base: str, metrics: Sequence[str], now: float) -> list[Cell]:
+def _row(item: Checkpoint, usual: tuple[str, str], metrics: Sequence[str], now: float) -> list[Cell]:
     return [
-        shown_name(item, base),
+        item.name if item.directory in usual else _distant(item, usual[0]),
         "" if item.step is None else str(item.step),
         number(item.epoch),
         *[number(item.metrics.get(metric)) for metric in metrics],
@@ -115,13 +116,10 @@ def _row(item: Checkpoint, base: str, metrics: Sequence[str], now: float) -> lis
     ]
 
 
-def shown_name(item: Checkpoint, base: str) -> str:
-    """The name alone for what lies in checkpoints/ (or in the directory that was asked for), else where it lies too."""
-    if item.directory in (base, os.path.join(base, names.CHECKPOINTS)):
-        return item.name
-    if item.directory.startswith(base + os.sep):
-        return os.path.join(item.directory[len(base) + 1 :], item.name)
-    return os.path.join(item.directory, item.name)
+def _distant(item: Checkpoint, base: str) -> str:
+    """The name of what lies neither in checkpoints/ nor in the directory that was asked for: where it lies too."""
+    inside = item.directory[len(base) + 1 :] if item.directory.startswith(base + os.sep) else item.directory
+    return os.path.join(inside, item.name)
 
 
 def number(value: float | None) -> str:

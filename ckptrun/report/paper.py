@@ -67,8 +67,7 @@ class Paper:
         if self.terminal:
             self._lay((Column(""), Column("", words=True)), rows, head=False)
             return
-        for row in rows:
-            self.stream.write("\t".join(escape(words(cell)) for cell in row) + "\n")
+        self.stream.writelines(_tabbed(row) for row in rows)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
         """A head and one line for each row."""
@@ -76,8 +75,7 @@ class Paper:
             self._lay(columns, rows, head=True)
             return
         self.stream.write("\t".join(escape(column.title) for column in columns) + "\n")
-        for row in rows:
-            self.stream.write("\t".join([escape(words(cell)) for cell in row]) + "\n")
+        self.stream.writelines(_tabbed(row) for row in rows)
 
     def fits(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> bool:
         """Whether a terminal of this width can hold the table without leaving out or folding a column; words may go beneath."""
@@ -93,6 +91,13 @@ class Paper:
 
     def _draw(self, text: Text) -> None:
         self.console.print(text, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _tabbed(row: Sequence[Cell]) -> str:
+    cells = [words(cell) for cell in row]
+    if not "".join(cells).isprintable():  # asked once for all: ten thousand rows are soon many cells
+        cells = [escape(cell) for cell in cells]
+    return "\t".join(cells) + "\n"
 
 
 def paper(stream: IO[str], environ: Mapping[str, str]) -> Paper:
