@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+import msgspec
 import pytest
 import support
 from support import run_ckptrun, write_files
@@ -121,3 +125,60 @@ def test_a_surrounding_run_s_variables_are_no_settings(tmp_path):
 
 def test_this_is_the_installed_program():
     assert support.ckptrun_argv()[0].endswith("/ckptrun")
+
+
+# --- whole starts ------------------------------------------------------------------------------------------------------
+WHERE = "import os, sys; print(os.getcwd(), sys.argv[1:], sys.executable)"
+
+
+def test_a_start_remembers_where_every_setting_came_from(tmp_path):
+    write_files(tmp_path, {"x.py": WHERE, "ckptrun.yaml": "root: kept\nrestart:\n  max_failures: 7\n"})
+    done = run_ckptrun(
+        "train", "--run", "one", "--grace", "90s", "x.py", "a b", cwd=tmp_path, env={"CKPTRUN_TRAIN_EVERY": "20"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path} ['a b'] ")
+    written = (tmp_path / "kept" / "one" / "run.yaml").read_text()
+    for source in ("option --run", "option --grace", "environment CKPTRUN_TRAIN_EVERY", "ckptrun.yaml:1", "ckptrun.yaml:3"):
+        assert f'"{source}"' in written
+
+
+def test_a_script_in_another_directory(tmp_path):
+    write_files(tmp_path, {"sub/x.py": WHERE})
+    done = run_ckptrun("train", "--chdir", "sub", "x.py", cwd=tmp_path)
+    assert done.stdout.startswith(f"{tmp_path}/sub [] ")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "sub"] == ["runs"]  # where we are, not where it runs
+
+
+def test_a_command_after_two_dashes_is_taken_as_it_is(tmp_path):
+    done = run_ckptrun("train", "-q", "--", "sh", "-c", 'printf "%s|" "$0" "$@"; exit 7', "--run", "-v", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (7, "--run|-v|")
+
+
+def test_a_dry_run_makes_nothing(tmp_path):
+    write_files(tmp_path, {"x.py": "raise SystemExit('must not run')"})
+    done = run_ckptrun("train", "--dry-run", "--every", "2epochs", "x.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "option --every" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["x.py"]
+
+
+def test_under_json_stdout_is_one_document(tmp_path):
+    write_files(tmp_path, {"x.py": "print('the script')"})
+    done = run_ckptrun("train", "--json", "x.py", cwd=tmp_path)
+    document = msgspec.json.decode(done.stdout)
+    assert (document["outcome"], document["exit_code"]) == ("completed", 0)
+    assert "the script" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "started", [["ckptrun"], [sys.executable, "-m", "ckptrun"], [sys.executable + "3", "-m", "ckptrun"]]
+)
+def test_the_same_words_are_the_same_run_however_they_are_started(tmp_path, started):
+    write_files(tmp_path, {"x.py": ""})
+    first = support.ckptrun_argv() if started == ["ckptrun"] else started
+    if not os.path.exists(first[0]):
+        pytest.skip(f"no {first[0]}")
+    assert run_ckptrun("train", "x.py", cwd=tmp_path).returncode == 0
+    again = support.run([*first, "train", "x.py"], cwd=tmp_path)
+    assert "is complete" in again.stderr
