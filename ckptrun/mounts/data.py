@@ -80,7 +80,7 @@ def resolve(mount: Mount, *, root: str, cwd: str) -> Mount:
     Raises:
         errors.UsageError: it is not there.
     """
-    path = os.path.normpath(os.path.join(cwd, os.path.expanduser(mount.source)))
+    path = _normal(os.path.join(cwd, os.path.expanduser(mount.source)))
     run = None if mount.source[0] in "/.~" else _run_of(mount.source, root)
     if run is None:
         if not os.path.exists(path):
@@ -115,6 +115,13 @@ def mount_model(attempt: AttemptPaths, output: str) -> str:
         errors.IoFailure, errors.CannotCreate: as `attach`.
     """
     return _link(attempt, names.INPUT_MODEL, output, "the output of an earlier attempt")
+
+
+def _normal(path: str) -> str:
+    """Without "." and double slashes. ".." is left to the kernel, which knows where a link before it leads."""
+    if ".." not in path.split("/"):
+        return os.path.normpath(path)
+    return os.path.realpath(path) if os.path.exists(path) else path
 
 
 def _refuse_nested(mount: Mount, known: Sequence[str]) -> None:

@@ -53,7 +53,7 @@ class Ledger:
         lines = b"".join(_line(now, event, self.attempt, fields) for event, fields in events)
         self._guard()
         try:
-            os.fsync(self._written(lines))
+            os.fsync(self._written(now, lines))
         except OSError as error:
             self.close()  # the next append looks at what is there
             raise durable.io_error(error, self._path) from error
@@ -64,17 +64,17 @@ class Ledger:
             os.close(self._fd)
             self._fd = -1
 
-    def _written(self, lines: bytes) -> int:
+    def _written(self, now: str, lines: bytes) -> int:
         """Append and return the descriptor. One write(2): readers and a late predecessor see whole lines."""
         if self._fd < 0:
             self._fd = os.open(self._path, _OPEN, durable.FILE_MODE)
-            lines = self._closing() + lines
+            lines = self._closing(now) + lines
         written = os.write(self._fd, lines)
         if written < len(lines):
             durable.write_all(self._fd, lines[written:])  # says why it was short: a full disk, as a rule
         return self._fd
 
-    def _closing(self) -> bytes:
+    def _closing(self, now: str) -> bytes:
         """What must go before the first line: the end of a torn one, a header where there is none.
 
         Raises:
@@ -86,10 +86,9 @@ class Ledger:
             raise documents.Unreadable(f"{durable.printable(self._path)} is not a regular file")
         first = os.pread(self._fd, _LONGEST_LINE, 0).partition(b"\n")[0] if size else b""
         torn = b"\n" if size and os.pread(self._fd, 1, size - 1) != b"\n" else b""
-        return torn + (b"" if _checked_header(first, self._path) else self._header())
+        return torn + (b"" if _checked_header(first, self._path) else self._header(now))
 
-    def _header(self) -> bytes:
-        now = records.now_text(self._clock())
+    def _header(self, now: str) -> bytes:
         return _line(now, HEADER, self.attempt, {"format": names.FORMAT, "version": names.VERSION})
 
 
