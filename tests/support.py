@@ -29,7 +29,7 @@ PATIENCE = 60.0  # seconds until a wait gives up: long, because the machine may 
 def ckptrun_argv(*args: StrPath) -> list[str]:
     """The installed `ckptrun` of this interpreter, as a user would start it."""
     script = os.path.join(os.path.dirname(sys.executable), "ckptrun")
-    program = [script] if os.path.exists(script) else [sys.executable, "-c", "from ckptrun.cli import main; main()"]
+    program = [script] if os.path.exists(script) else [sys.executable, "-m", "ckptrun"]
     return program + [os.fspath(arg) for arg in args]
 
 

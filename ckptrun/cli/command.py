@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from ckptrun import errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+# This interpreter, wherever it lies in this job: the recorded command names the run, and a virtual environment may be made anew for
+# every job. `session.environment` fills it in.
+PYTHON = "{python}"
 
 
 def resolve(words: Sequence[str], *, literal: bool, cwd: str, search: str) -> list[str]:
@@ -25,7 +29,7 @@ def resolve(words: Sequence[str], *, literal: bool, cwd: str, search: str) -> li
         raise errors.UsageError("the script's name is empty", "`ckptrun train --help` has examples")
     if not literal and first.endswith(".py"):
         _check_script(first, cwd, words)
-        return [_python(), first, *others]
+        return [PYTHON, first, *others]
     if os.sep in first:
         _check_program(first, cwd, words)
     elif not _on_path(first, cwd, search):
@@ -34,12 +38,6 @@ def resolve(words: Sequence[str], *, literal: bool, cwd: str, search: str) -> li
         _check_program(first, cwd, words)
         first = os.path.join(os.curdir, first)
     return [first, *others]
-
-
-def _python() -> str:
-    """This interpreter, by the same name whether it was started as `python` or `python3`: the command names the run."""
-    plain = os.path.join(os.path.dirname(sys.executable), "python")
-    return plain if os.path.exists(plain) and os.path.samefile(plain, sys.executable) else sys.executable
 
 
 def _check_script(script: str, cwd: str, words: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from ckptrun import names
@@ -10,7 +11,7 @@ from ckptrun.model import Noun
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-TEMPLATES = ("checkpoint_dir", "output_dir", "input_dir", "resume_from", "resume_step", "attempt", "run")
+TEMPLATES = ("checkpoint_dir", "output_dir", "input_dir", "resume_from", "resume_step", "attempt", "run", "python")
 
 
 class Given(Noun, frozen=True, kw_only=True):
@@ -30,6 +31,7 @@ class Given(Noun, frozen=True, kw_only=True):
     grace: float = names.DEFAULT_GRACE_SECONDS
     every: str = ""
     tracker_ids: Mapping[str, str] = {}
+    python: str = sys.executable  # a virtual environment may lie elsewhere in every job, so the recorded command does not name it
 
 
 def fill(command: Sequence[str], given: Given) -> list[str]:
@@ -46,6 +48,7 @@ def fill(command: Sequence[str], given: Given) -> list[str]:
         "resume_step": step,
         "attempt": str(given.attempt),
         "run": given.run,
+        "python": given.python,
     }
     return [_fill_one(argument, values) for argument in command]
 
