@@ -56,7 +56,7 @@ def plan(now: float, end: float | None, learned: Learned, *, goes_on: bool) -> P
     """
     need = needs(learned)
     if end is None:
-        return Plan(save_now=False, stop_at=now, why="nobody says how much time is left: save and stop at once")
+        return Plan(save_now=False, stop_at=now, why="it is not known when the end comes: save and stop at once")
     lead = end - now
     if lead < need.step + need.save:
         needed = units.duration(need.step + need.save)

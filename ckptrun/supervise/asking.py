@@ -52,7 +52,7 @@ def give_notice(state: State, want: Want, now: float, out: Out) -> State:
     end = notice_end(state, now)
     plan = notice.plan(now, end, learned(state), goes_on=goes_on(state))
     out.append(ev.Record("notice", {"reason": want.reason, "cause": want.cause, "why": plan.why}))
-    out.append(ev.Say(f"{want.reason}: {plan.why}", -1 if plan.short else 0))
+    out.append(ev.Say(f"{want.reason}: {plan.why}", -1 if plan.short else 0 if plan.save_now else 1))
     state = replace(state, first_notice=now)
     if plan.save_now and end is not None:
         return save(replace(state, notice=Notice(cause=want.cause, reason=want.reason, end=end)), want, now, out)

@@ -56,7 +56,7 @@ class LogFile:
         self._fd = -1
         if self._tails:
             try:
-                join(self._folder, self._head_bytes, self._tail_bytes, self._written)
+                join(self._folder, self._head_bytes, self._tail_bytes, self._written, newest=(self._tails - 1) % 2)
             except OSError as error:
                 self._failed(error, 0)
 
@@ -103,7 +103,12 @@ class LogFile:
 
 
 def join(
-    folder: str, head_bytes: int = names.LOG_HEAD_BYTES, tail_bytes: int = names.LOG_TAIL_BYTES, written: int | None = None
+    folder: str,
+    head_bytes: int = names.LOG_HEAD_BYTES,
+    tail_bytes: int = names.LOG_TAIL_BYTES,
+    written: int | None = None,
+    *,
+    newest: int | None = None,
 ) -> None:
     """Put the tail behind the head, with a line that says how much is left out between them.
 
@@ -112,8 +117,9 @@ def join(
         head_bytes: how much of log.txt is head.
         tail_bytes: how much of the end is kept.
         written: how much the child wrote in all, if that is known.
+        newest: which tail file was written last, if that is known.
     """
-    tails = _tails(folder)
+    tails = tail_files(folder, newest)
     sizes = [os.path.getsize(path) for path in tails]
     skip = max(sum(sizes) - tail_bytes, 0)
     left_out = None if written is None else max(written - head_bytes - min(sum(sizes), tail_bytes), 0)
@@ -132,11 +138,13 @@ def join(
         os.unlink(path)
 
 
-def _tails(folder: str) -> list[str]:
-    """The tail files that exist, the older first."""
+def tail_files(folder: str, newest: int | None = None) -> list[str]:
+    """The tail files that exist, the older first; where nobody knows, by their times, and the one that is not full is the newer."""
     paths = [os.path.join(folder, f"{names.LOG_TAIL}{number}") for number in (0, 1)]
-    found = [path for path in paths if os.path.exists(path)]
-    return sorted(found, key=lambda path: os.stat(path).st_mtime_ns)
+    if newest is not None:
+        return [path for path in (paths[1 - newest], paths[newest]) if os.path.exists(path)]
+    found = [(os.stat(path), path) for path in paths if os.path.exists(path)]
+    return [path for _, path in sorted(found, key=lambda each: (each[0].st_mtime_ns, -each[0].st_size))]
 
 
 def _copy(path: str, target: int, start: int) -> None:

@@ -262,7 +262,7 @@ def _last_call(state: State, now: float, out: Out) -> State:
 
 
 def _end(state: State, now: float, out: Out) -> State:
-    out.append(ev.Say("the time is up", 0))
+    out.append(ev.Say(f"the script has not ended in {units.duration(now - (state.first_notice or now))}: it is ended"))
     return asking.terminate(state, now, out)
 
 

@@ -4,7 +4,7 @@
 
 WORLD is a directory: log.txt and the request file's directory `local` are made in it, `ledger.jsonl`, `answers.jsonl`, `progress.jsonl`
 are written as it goes, `ended.json` at the end, `inbox/*.json` is read. Keys are those of Spec, and end=SECONDS (time limit from now),
-lease=FILE (lost when the file is gone), beat=SECONDS.
+lease=FILE (lost when the file is gone), beat=SECONDS and linger=SECONDS.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import msgspec  # noqa: E402
 
 from ckptrun import errors  # noqa: E402
 from ckptrun.model import Checkpoint, Learned, Request  # noqa: E402
-from ckptrun.supervise import loop  # noqa: E402
+from ckptrun.supervise import loop, machine  # noqa: E402
 from ckptrun.supervise.spec import Spec  # noqa: E402
 
 
@@ -102,6 +102,8 @@ def main():
         spec["learned"] = msgspec.json.decode(options["learned"], type=Learned)
     if "beat" in options:
         loop.BEAT = float(options["beat"])
+    if "linger" in options:
+        machine.LINGER_SECONDS = float(options["linger"])
     spec = {"argv": command, "env": env, "cwd": os.getcwd(), "attempt": 3, "attempt_id": "id-of-attempt-3", **spec}
     try:
         ended = loop.run(Spec(attempt_dir=world, local_dir=local, **spec), FileGround(world, options), INTAKE)
