@@ -215,6 +215,7 @@ class AttemptRecord(Noun, frozen=True, kw_only=True):
     cgroup: str = ""
     platform: str = "local"
     job: str = ""
+    node: str = ""  # the scheduler's name of the machine
     restart: int = 0
     automatic: bool = False
     commit: str = ""  # git commit of the working directory, "+" appended when dirty

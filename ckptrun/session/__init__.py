@@ -5,6 +5,7 @@ resuming      which checkpoint to continue from
 attempt       number, directories, environment, what will be started
 environment   the variables and templates (pure)
 ground        what the supervisor needs from the run while the attempt lives
+scheduler     why we are stopped, and being started again
 ending        was it complete, what is safe, what to tell
 plan          --dry-run
 """
@@ -20,11 +21,12 @@ from ckptrun.mounts import data as mounts
 from ckptrun.policy import restart, start
 from ckptrun.runs import control, lease, ledger, paths, provenance, records
 from ckptrun.session import attempt as attempts
-from ckptrun.session import ending, resuming
+from ckptrun.session import ending, resuming, scheduler
 from ckptrun.session.attempt import Chosen
 from ckptrun.session.ground import Ground
 from ckptrun.session.leftovers import close_leftovers
 from ckptrun.session.scene import Scene, open_scene
+from ckptrun.session.scheduler import SELF, Finish
 from ckptrun.supervise import loop
 from ckptrun.supervise.signals import Intake
 
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from ckptrun.runs.records import RunRecord
     from ckptrun.session.ending import Result
 
-SELF, SCHEDULER, EXIT = "self", "scheduler", "exit"
 _STOP_SIGNALS = {1: names.EXIT_AGAIN, 2: names.EXIT_INTERRUPTED, 10: names.EXIT_AGAIN, 15: names.EXIT_AGAIN}
 
 
@@ -58,12 +59,12 @@ def train(
     """
     with Intake() as intake:
         scene = open_scene(config, command, environ=environ, cwd=cwd, clock=clock, verbosity=verbosity, json_out=json_out)
-        paths.create(scene.paths)
-        held = _acquire(scene)
         try:
-            return _attempts(scene, held, intake)
+            for sentence in scene.place.begin():
+                scene.say(f"warning: {sentence}", level=-1)
+            return scheduler.restart(scene, _leased(scene, intake))
         finally:
-            held.release()
+            scene.place.close()
 
 
 def dry_run(
@@ -80,7 +81,21 @@ def dry_run(
     from ckptrun.session import plan  # noqa: PLC0415  # not on the launch path
 
     scene = open_scene(config, command, environ=environ, cwd=cwd, clock=clock, verbosity=verbosity, json_out=json_out)
-    return plan.show(scene)
+    try:
+        scene.place.begin()
+        return plan.show(scene)
+    finally:
+        scene.place.close()
+
+
+def _leased(scene: Scene, intake: Intake) -> Finish:
+    """All attempts of this start, while the run is ours."""
+    paths.create(scene.paths)
+    held = _acquire(scene)
+    try:
+        return _attempts(scene, held, intake)
+    finally:
+        held.release()
 
 
 def _acquire(scene: Scene) -> Lease:
@@ -96,7 +111,7 @@ def _acquire(scene: Scene) -> Lease:
     )
 
 
-def _attempts(scene: Scene, held: Lease, intake: Intake) -> int:
+def _attempts(scene: Scene, held: Lease, intake: Intake) -> Finish:
     """Attempt after attempt, as long as this process is the one that restarts."""
     first = True
     while True:
@@ -104,12 +119,12 @@ def _attempts(scene: Scene, held: Lease, intake: Intake) -> int:
         recorded = records.read_run(scene.paths)
         decision = _admit(scene, history, recorded, first=first)
         if decision.done:
-            return _already_complete(scene, history, decision.done)
+            return Finish(code=_already_complete(scene, history, decision.done))
         plan = resuming.choose(scene, first=first, parent=recorded.parent if recorded else "")
         mounted = mounts.plan(scene.config.data, root=scene.config.root, cwd=scene.caller)
         run = attempts.run_record(scene, recorded, fresh=first and scene.config.fresh)
-        if code := _stopped_before_start(scene, intake):
-            return code
+        if early := _stopped_before_start(scene, intake):
+            return early
         chosen = Chosen(decision=decision, plan=plan, recorded=recorded, run=run, history=history, mounts=mounted)
         result = _one_attempt(scene, held, intake, chosen)
         verdict = restart.again(
@@ -119,11 +134,11 @@ def _attempts(scene: Scene, held: Lease, intake: Intake) -> int:
             jitter=os.urandom(1)[0] / 255,
         )
         if scene.config.restart_by != SELF or not verdict.restart:
-            return _end(scene, result, verdict)
+            return _end(scene, result, verdict, history)
         scene.say(f"attempt {result.record.attempt} {result.verdict.outcome}: {result.verdict.why}; {verdict.why}", level=-1)
         scene.say(f"starting again in {verdict.delay:.0f} s")
-        if intake.wait(verdict.delay) and (code := _stopped_before_start(scene, intake)):
-            return code
+        if intake.wait(verdict.delay) and (early := _stopped_before_start(scene, intake)):
+            return early
         first = False
 
 
@@ -169,6 +184,8 @@ def _one_attempt(scene: Scene, held: Lease, intake: Intake, chosen: Chosen) -> R
         result = ending.judge(scene, begun.record, where, ended, intake)
         ending.write(scene, where, result, book)
         book.close()
+        if result.verdict.outcome == names.STOPPED_BY_USER:
+            scheduler.mark_cancelled(scene, scene.place.why_stopped(), number)
         return result
     finally:
         ending.remove_local(begun.spec.local_dir)
@@ -181,24 +198,26 @@ def _already_complete(scene: Scene, history: Sequence[AttemptRecord], why: str) 
     return names.EXIT_OK
 
 
-def _stopped_before_start(scene: Scene, intake: Intake) -> int:
-    """The exit code when a stop came while we were starting; 0 = none came."""
+def _stopped_before_start(scene: Scene, intake: Intake) -> Finish | None:
+    """How it ends when a stop came while we were starting; None = none came."""
     came = [number for number in intake.pending if number in _STOP_SIGNALS]
     if not came:
-        return 0
+        return None
+    scene.place.signalled()
     code = scene.config.preempt_exit_code if _STOP_SIGNALS[came[0]] == names.EXIT_AGAIN else _STOP_SIGNALS[came[0]]
     scene.say(f"asked to stop (signal {came[0]}) before the script was started: nothing was run [exit {code}]", level=-1)
-    return code
+    return scheduler.finish(scene, code, wanted=code != names.EXIT_INTERRUPTED)
 
 
-def _end(scene: Scene, result: Result, verdict: restart.Again) -> int:
+def _end(scene: Scene, result: Result, verdict: restart.Again, history: Sequence[AttemptRecord]) -> Finish:
     code = names.EXIT_DO_NOT_RESTART if verdict.spent else result.verdict.exit_code
-    scene.say(ending.sentence(scene.run, result, code=code), level=-1 if code else 0)
+    scheduled = verdict.restart and scheduler.who_restarts(scene) == scheduler.SCHEDULER
+    scene.say(ending.sentence(scene.run, result, code=code, scheduled=scheduled), level=-1 if code else 0)
     if verdict.spent:
         scene.say(f"not to be started again by itself: {verdict.why}", level=-1)
     if scene.json_out:
         ending.print_document(ending.document(scene.run, result.record, code=code))
-    return code
+    return scheduler.finish(scene, code, wanted=verdict.restart, history=[*history, result.record])
 
 
 __all__ = ["dry_run", "train"]

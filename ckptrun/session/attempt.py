@@ -207,6 +207,7 @@ def _record(scene: Scene, plan: Resume, given: environment.Given, argv: list[str
         cgroup=scene.me.cgroup,
         platform=scene.job.platform,
         job=scene.job.job,
+        node=scene.job.node,
         restart=scene.job.restart,
         automatic=scene.job.automatic,
         commit=provenance.commit(scene.cwd),
@@ -310,8 +311,3 @@ def opening(scene: Scene, begun: Begun) -> str:
         return f"{head}: {plan.why}"
     after = f"after step {plan.chosen.step}" if plan.chosen.step is not None else "where it was"
     return f"{head}: going on {after}, from {begun.record.resumed_from} ({plan.why})"
-
-
-def restarts(scene: Scene) -> str:
-    """Who starts the run again: scheduler, self or exit."""
-    return scene.config.restart_by or ("scheduler" if scene.job.requeueable else "exit")

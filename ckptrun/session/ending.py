@@ -12,6 +12,7 @@ from ckptrun.checkpoints import scan
 from ckptrun.model import AttemptRecord, Checkpoint, Ended, Learned, Noun, Verdict
 from ckptrun.policy import restart
 from ckptrun.runs import durable, records
+from ckptrun.session import scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +46,9 @@ def judge(scene: Scene, record: AttemptRecord, where: AttemptPaths, ended: Ended
         preempt_exit_code=scene.config.preempt_exit_code, child_preempt_code=scene.config.child_preempt_code
     )
     late = not proof and ended.child_exit == 0 and not ended.requests and _late_notice(intake)
+    if late:
+        scene.place.signalled()
+    ended = scheduler.explained(ended, scene.place.why_stopped(), late=late)
     verdict = restart.judge(ended, proof=proof, codes=codes, late_notice=late)
     saved = [item.name for item in complete if item.attempt == record.attempt]
     record = _closed(scene, record, ended, verdict, newest, saved)
@@ -160,14 +164,14 @@ def _try(scene: Scene, what: str, act: Callable[[], None]) -> None:
         scene.say(f"warning: {what} could not be written: {error.message}", level=-1)
 
 
-def sentence(run: str, result: Result, *, code: int) -> str:
-    """The last line that a user sees: outcome, why, what is safe, what to do."""
+def sentence(run: str, result: Result, *, code: int, scheduled: bool = False) -> str:
+    """The last line that a user sees: outcome, why, what is safe, what to do unless it is `scheduled` to start again by itself."""
     record, verdict = result.record, result.verdict
     head = f"run {run}, attempt {record.attempt} {verdict.outcome.replace('_', ' ')}"
     if verdict.outcome == names.COMPLETED:
         kind = "" if verdict.proved else " (assumed; --again reopens it)"
         return f"{head}{kind}: {verdict.why}"
-    return f"{head}: {verdict.why}. {_safe(result)}{_next(run, result, code)} [exit {code}]"
+    return f"{head}: {verdict.why}. {_safe(result)}{'' if scheduled else _next(run, result, code)} [exit {code}]"
 
 
 def _safe(result: Result) -> str:

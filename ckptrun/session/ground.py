@@ -67,7 +67,9 @@ class Ground:
         self._try("control/stopped.json", lambda: control.mark_stopped(paths, by=by, now=now, attempt=self._attempt))
 
     def record(self, event: str, **fields: Any) -> None:
-        """One line in the ledger."""
+        """One line in the ledger; a signal may be the platform's, which is asked why."""
+        if event == "signal":
+            self._scene.place.signalled()
         self._try("the ledger", lambda: self._ledger.append(event, **fields))
 
     def progress(self, fields: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from ckptrun.policy import start
 from ckptrun.report import text
 from ckptrun.runs import control, durable, lease, paths, records
 from ckptrun.session import attempt as attempts
-from ckptrun.session import environment, resuming
+from ckptrun.session import environment, resuming, scheduler
 from ckptrun.session import scene as scenes
 from ckptrun.supervise import delivery
 
@@ -99,7 +99,7 @@ def _what_would_run(scene: Scene) -> dict[str, Any]:
         "command": argv,
         "cwd": scene.cwd,
         "platform": scene.job.platform,
-        "restart_by": attempts.restarts(scene),
+        "restart_by": scheduler.who_restarts(scene),
         "resume_from": given.resume_from or None,
         "resume_step": given.resume_step,
         "resume_why": plan.why,

@@ -44,13 +44,16 @@ class Answer(Noun, frozen=True, kw_only=True):
 class Question:
     """A command that was started and whose answer is awaited."""
 
-    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], given: bytes = b"") -> None:
+    def __init__(
+        self, argv: Sequence[str], environ: Mapping[str, str], given: bytes = b"", patience: float | None = None
+    ) -> None:
         self.answer: Answer | None = None
-        self._end = time.monotonic() + PATIENCE
+        self._end = time.monotonic() + (PATIENCE if patience is None else patience)
         self._text: dict[int, bytearray] = {}
         self._pid = 0
-        env = {key: value for key, value in environ.items() if not key.startswith(("SCONTROL_", "SQUEUE_", "SBATCH_"))}
-        env["SLURM_TIME_FORMAT"] = "%s"
+        env = {key: value for key, value in environ.items() if not key.startswith(("SCONTROL_", "SQUEUE_"))}
+        if argv[0] == "scontrol":  # what sbatch is given, a job inherits
+            env["SLURM_TIME_FORMAT"] = "%s"
         self._start(list(argv), env, given)
 
     def poll(self, timeout: float = 0.0) -> Answer | None:
@@ -124,10 +127,13 @@ class Question:
         self.answer = Answer(code=HANGS, out=said.out, err=said.err)
 
 
-def ask(argv: Sequence[str], environ: Mapping[str, str], given: bytes = b"") -> Answer:
-    """Ask and wait for the answer, for at most 5 s. `given` is what the command reads on stdin."""
-    answer = Question(argv, environ, given).poll(PATIENCE + 1.0)
-    assert answer is not None
+def ask(
+    argv: Sequence[str], environ: Mapping[str, str], given: bytes = b"", patience: float | None = None
+) -> Answer:
+    """Ask and wait for the answer, for at most `patience` seconds, by default 5. `given` is what the command reads on stdin."""
+    question = Question(argv, environ, given, patience)
+    while (answer := question.poll(1.0)) is None:
+        pass
     return answer
 
 

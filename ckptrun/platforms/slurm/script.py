@@ -1,0 +1,72 @@
+"""The batch script of `ckptrun submit`. Pure: a job in, text out."""
+
+from __future__ import annotations
+
+import shlex
+
+from ckptrun import names
+from ckptrun.model import Noun
+from ckptrun.platforms.slurm import options
+from ckptrun.platforms.slurm.options import Option
+
+_LAUNCHERS = ("srun", "mpirun", "mpiexec", "prun")
+_TASKS = """\
+# Before a time limit, at a preemption, at scancel: Slurm signals this shell and each task that srun started. The tasks act;
+# the shell only has to outlive it, or everything would be killed at once.
+trap : TERM USR1 USR2
+"""
+_BATCH = """\
+# ckptrun takes this shell's place, so that Slurm's signals reach it: before a time limit and at scancel, though not when a
+# preemption's grace time begins. The command's own launcher starts the tasks.
+"""
+
+
+class Job(Noun, frozen=True, kw_only=True):
+    """What is to be submitted."""
+
+    ckptrun: list[str]  # how ckptrun itself is started
+    arguments: list[str]  # of `ckptrun train`, the command included
+    launcher: str = ""  # the command's first word, if it is one that starts tasks by itself
+    sbatch: list[Option] = []  # as given, from the file and the command line; the last of equal ones counts
+    name: str
+    output: str
+
+
+def render(job: Job) -> str:
+    """The script, ending in a line break.
+
+    Raises:
+        UsageError: an option that a script cannot hold.
+    """
+    lines = ["#!/bin/bash", "# Made by `ckptrun submit`."]
+    lines += [options.directive(option) for option in directives(job)]
+    command = shlex.join([*job.ckptrun, "train", *job.arguments])
+    if job.launcher:
+        return "\n".join([*lines, "", f"{_BATCH}export {names.ENV_SUBMITTED}=1", f"exec {command}", ""])
+    srun = 'srun --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE"'
+    return "\n".join([*lines, "", f"{_TASKS}export {names.ENV_SUBMITTED}=1", f"{srun} {command}", "exit $?", ""])
+
+
+def launcher(command: list[str]) -> str:
+    """The command's first word if it starts tasks on all nodes itself, else ""."""
+    first = command[0].rsplit("/", 1)[-1] if command else ""
+    return first if first in _LAUNCHERS else ""
+
+
+def directives(job: Job) -> list[Option]:
+    """All options of the script: what ckptrun chooses where nobody chose, then the user's."""
+    given = {option.name for option in job.sbatch}
+    chosen = [
+        Option(name="--job-name", value=job.name),
+        Option(name="--output", value=job.output),
+        Option(name="--open-mode", value="append"),  # or a requeue empties it
+    ]
+    if not given & {"--requeue", "--no-requeue"}:
+        chosen.append(Option(name="--requeue"))
+    return [option for option in chosen if option.name not in given] + latest(job.sbatch)
+
+
+def latest(given: list[Option]) -> list[Option]:
+    """Each option once, as it was given last, in the order of the first mention."""
+    last = {option.name: option for option in given}
+    return list(last.values())
