@@ -60,13 +60,14 @@ def _series(directory: str, layout: str, items: list[Checkpoint]) -> Series:
     return Series(
         directory=directory,
         layout=layout,
-        pointer=_pointer(directory, layout),
+        pointer=pointer(directory, layout),
         latest=whole[-1] if whole else "",
         checkpoints=items,
     )
 
 
-def _pointer(directory: str, layout: str) -> str:
+def pointer(directory: str, layout: str) -> str:
+    """The name that a layout's own pointer in `directory` leads to, "" where there is none: a hint, never the truth."""
     literal = match.layout(layout)
     try:
         return os.path.basename(os.readlink(os.path.join(directory, literal.pointer))) if literal and literal.pointer else ""
