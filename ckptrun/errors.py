@@ -1,13 +1,13 @@
 """The tree of errors. A class is a sentence, an optional hint and an exit code; the command line's boundary prints them.
 
-    CkptrunError                1
-      UsageError                2     the command line is wrong
-      ConfigError              78     the configuration is wrong (all mistakes at once)
-      Leased                   69     the run is held by somebody else
-      CannotCreate             73     a directory or file cannot be made
-      IoFailure                74     reading or writing failed (disk full and quota among them)
-      DoNotRestart             93     stopped by the user, budget spent, or no progress
-      LeaseLost                69     somebody else took the run over while we ran
+CkptrunError                1
+UsageError                2     the command line is wrong
+ConfigError              78     the configuration is wrong (all mistakes at once)
+Leased                   69     the run is held by somebody else
+CannotCreate             73     a directory or file cannot be made
+IoFailure                74     reading or writing failed (disk full and quota among them)
+DoNotRestart             93     stopped by the user, budget spent, or no progress
+LeaseLost                69     somebody else took the run over while we ran
 """
 
 from ckptrun import names

@@ -37,7 +37,7 @@ class Last:
         self.seconds = seconds
 
 
-def due(every: Every, last: Last, *, step: int, epoch: float | None, total: int | None, seconds: float) -> str:  # noqa: PLR0913  # all of them named
+def due(every: Every, last: Last, *, step: int, epoch: float | None, total: int | None, seconds: float) -> str:
     """EVERY or FINAL when the state after `step` should be saved, else "".
 
     With N steps (or epochs): when step // N > last // N, so at 20, 40, … whatever happened between, and never at 0.
