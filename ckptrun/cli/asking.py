@@ -89,5 +89,11 @@ def patience(run: RunPaths) -> float:
     """Seconds to wait for an answer: the run's grace and some more."""
     record = records.read_run(run)
     given = record.settings.get("grace") if record else None
-    grace = given.value if given and isinstance(given.value, (int, float)) else names.DEFAULT_GRACE_SECONDS
-    return float(grace) + _SPARE_SECONDS
+    return _seconds(given.value if given else None) + _SPARE_SECONDS
+
+
+def _seconds(grace: object) -> float:
+    try:
+        return units.parse_duration(str(grace))
+    except ValueError:  # none was given: a sentence says where it comes from then
+        return names.DEFAULT_GRACE_SECONDS

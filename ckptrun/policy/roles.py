@@ -119,10 +119,10 @@ def marked(
     latest: Checkpoint | None = None,
     best: Checkpoint | None = None,
     resumed: Collection[str] = (),
-    pointer: str = "",
+    pointed: Collection[str] = (),
 ) -> list[Checkpoint]:
-    """The same checkpoints bearing their roles. `resumed` holds paths that attempts resumed from; `pointer` a name."""
-    return [_with_roles(item, _roles(item, latest, best, resumed, pointer)) for item in checkpoints]
+    """The same checkpoints bearing their roles. `resumed` and `pointed` hold paths: what attempts resumed from, what pointers lead to."""
+    return [_with_roles(item, _roles(item, latest, best, resumed, pointed)) for item in checkpoints]
 
 
 def latest(checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
@@ -131,14 +131,14 @@ def latest(checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
 
 
 def _roles(
-    item: Checkpoint, latest: Checkpoint | None, best: Checkpoint | None, resumed: Collection[str], pointer: str
+    item: Checkpoint, latest: Checkpoint | None, best: Checkpoint | None, resumed: Collection[str], pointed: Collection[str]
 ) -> list[str]:
     held = (
         (LATEST, item is latest),
         (BEST, item is best),
         (PINNED, item.pinned),
         (RESUMED_FROM, item.path in resumed),
-        (POINTER, bool(pointer) and item.name == pointer),
+        (POINTER, item.path in pointed),
     )
     return [role for role, holds in held if holds]
 

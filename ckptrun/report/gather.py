@@ -16,7 +16,7 @@ from ckptrun.runs import paths as run_paths
 from ckptrun.runs import records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ckptrun.model import AttemptRecord, Checkpoint
     from ckptrun.runs.paths import RunPaths
@@ -40,14 +40,17 @@ def run_listing(run: RunPaths, wish: Wish | None = None) -> Listing:
     """
     found = scan.scan_run(run.checkpoints, run.attempts, sizes=True)
     best = _best(found, wish)
-    resumed = resumed_paths(run)
-    marked = roles.marked(found, latest=roles.latest(found), best=best.checkpoint, resumed=resumed)
+    pointers = {place: scan.pointer(*place) for place in {(item.directory, item.layout) for item in found}}
+    pointed = {os.path.join(directory, name) for (directory, _), name in pointers.items() if name}
+    marked = roles.marked(
+        found, latest=roles.latest(found), best=best.checkpoint, resumed=resumed_paths(run), pointed=pointed
+    )
     return Listing(
         title=run.name,
         base=run.dir,
         run=run.name,
         checkpoints=marked,
-        series=_grouped(marked, run.name, best.checkpoint),
+        series=_grouped(marked, run.name, best.checkpoint, pointers),
         metric=best.metric,
         best=best.why if best.checkpoint else "",
     )
@@ -110,22 +113,24 @@ def _record(run: RunPaths, number: int) -> AttemptRecord | None:
         return None
 
 
-def _grouped(marked: Sequence[Checkpoint], run: str, best: Checkpoint | None) -> list[Series]:
+def _grouped(
+    marked: Sequence[Checkpoint], run: str, best: Checkpoint | None, pointers: Mapping[tuple[str, str], str]
+) -> list[Series]:
     groups: dict[tuple[str, str], list[Checkpoint]] = {}
     for item in marked:
         groups.setdefault((item.directory, item.layout), []).append(item)
-    return [_series(directory, layout, run, items, best) for (directory, layout), items in groups.items()]
+    return [_series(place, run, items, best, pointers[place]) for place, items in groups.items()]
 
 
-def _series(directory: str, layout: str, run: str, items: list[Checkpoint], best: Checkpoint | None) -> Series:
+def _series(place: tuple[str, str], run: str, items: list[Checkpoint], best: Checkpoint | None, pointer: str) -> Series:
     latest = roles.latest(items)
     return Series(
-        directory=directory,
-        layout=layout,
+        directory=place[0],
+        layout=place[1],
         run=run,
         latest=latest.name if latest else "",
         best=best.name if best and any(item.path == best.path for item in items) else "",
-        pointer=next((item.name for item in items if roles.POINTER in item.roles), ""),
+        pointer=pointer,
         checkpoints=items,
     )
 
@@ -137,7 +142,13 @@ def _marked_series(found: Series, best: Checkpoint | None, resumed: set[str], ru
         run=run,
         latest=latest.name if latest else "",
         best=best.name if best else "",
-        checkpoints=roles.marked(found.checkpoints, latest=latest, best=best, resumed=resumed, pointer=found.pointer),
+        checkpoints=roles.marked(
+            found.checkpoints,
+            latest=latest,
+            best=best,
+            resumed=resumed,
+            pointed={os.path.join(found.directory, found.pointer)},
+        ),
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from typing import TYPE_CHECKING, Any
 
-from ckptrun import units
+from ckptrun import names, units
 from ckptrun.report.cells import Column
 from ckptrun.runs import ledger, records
 
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
     Entry = dict[str, Any]
 
 COLUMNS = (Column("time (UTC)"), Column("after", right=True), Column("what happened", words=True))
-STYLES = {"save_failed": "red", ledger.UNREADABLE: "magenta", "checkpoint": "green", "attempt_ended": "bold"}
+STYLES = {
+    "save_failed": "red",
+    "trouble": "yellow",
+    ledger.UNREADABLE: "magenta",
+    "checkpoint": "green",
+    "attempt_ended": "bold",
+}
 _NOT_SAID = ("time", "event", "attempt", "number")
 
 
@@ -107,12 +114,42 @@ def _set_aside(entry: Entry) -> str:
     return f"{entry['label']}: moved {', '.join(entry['moved'])}"
 
 
+def _request(entry: Entry) -> str:
+    what = "save and stop" if entry["action"] == names.SAVE_AND_STOP else "save"
+    deadline = entry.get("deadline")
+    until = f" by {records.now_text(deadline)[11:19]}" if isinstance(deadline, (int, float)) else ""
+    return f"asked the script to {what}{until}: {entry['reason']} (request {entry['id']})"
+
+
+def _delivered(entry: Entry) -> str:
+    return f"sent {entry['signal']} to {entry['to']} for request {entry['request']}"
+
+
+def _command_ended(entry: Entry) -> str:
+    how = f"killed by {signal_name(entry['signal'])}" if entry.get("signal") else f"with {entry['exit']}"
+    return f"the command ended, {how}"
+
+
+def signal_name(number: int) -> str:
+    """`SIGTERM` for 15."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 _SENTENCES: dict[str, Callable[[Entry], str]] = {
     ledger.HEADER: lambda entry: f"the ledger begins (ckptrun {entry['version']})",
     ledger.UNREADABLE: lambda entry: f"line {entry['line']} cannot be read: {entry['text']}",
     "attempt_started": _started,
     "attempt_ended": _ended,
     "attempt_closed": lambda entry: f"closed by the start after it: {entry['outcome'].replace('_', ' ')}: {entry['why']}",
+    "command_started": lambda entry: f"the command started (pid {entry['pid']})",
+    "command_ended": _command_ended,
+    "request": _request,
+    "delivered": _delivered,
+    "ending": lambda entry: f"sent {entry['signal']} to {', '.join(entry['to'])}",
+    "trouble": lambda entry: f"trouble: {entry['text']}",
     "signal": lambda entry: f"ckptrun got {entry['signal']}",
     "notice": lambda entry: f"notice, {entry['reason']}: {entry['why']}",
     "deadline": lambda entry: f"the end came nearer: {units.duration(entry['seconds'])} left",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 from ckptrun import names, units
@@ -146,15 +145,8 @@ def _outcome(record: AttemptRecord, *, runs: bool) -> str:
 
 def _exit(record: AttemptRecord) -> str:
     if record.child_signal is not None:
-        return f"killed by {_signal_name(record.child_signal)}"
+        return f"killed by {story.signal_name(record.child_signal)}"
     return "" if record.child_exit is None else f"with {record.child_exit}"
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _restart(record: AttemptRecord) -> str:

@@ -89,7 +89,7 @@ def test_each_bears_its_roles():
         latest=newest,
         best=roles.best(found).checkpoint,
         resumed={found[1].path, "/elsewhere"},
-        pointer="step-00000003",
+        pointed={found[2].path},
     )
     assert [item.roles for item in marked] == [["pinned"], ["best", "resumed-from"], ["latest", "pointer"], []]
     assert [item.step for item in marked] == [1, 2, 3, 4]
