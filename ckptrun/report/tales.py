@@ -119,7 +119,7 @@ def checkpoint(item: Checkpoint, manifest: Manifest | None, resumed_by: Sequence
         *metrics,
         ("written", when(item.time, now) if item.time else ""),
         ("size", f"{units.size(item.size)} in {some(len(manifest.files) if manifest else len(item.files), 'file')}"),
-        ("layout", item.layout),
+        ("layout", item.layout + (f": {item.why}" if item.why else "")),
         ("attempt", _by(item, manifest)),
         ("saved because", item.why_saved + (f", request {item.request}" if item.request else "")),
         ("save took", units.duration(item.seconds) if item.seconds else ""),

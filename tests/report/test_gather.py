@@ -1,4 +1,5 @@
 import os
+import zipfile
 
 import pytest
 from runmaker import Made
@@ -44,13 +45,12 @@ def test_a_run_s_checkpoints_with_their_roles(made):
 
 
 def test_what_a_plain_script_left_in_its_output_is_a_series_of_its_own(made):
-    head = b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }"
-    with made.attempt(resumed=40) as attempt, open(os.path.join(attempt.where.output, "model_50.npy"), "wb") as file:
-        file.write(head.ljust(127) + b"\n" + b"1")
+    with made.attempt(resumed=40) as attempt, zipfile.ZipFile(os.path.join(attempt.where.output, "state.npz"), "w") as file:
+        file.writestr("weights", "heavy")
     listing = gather.run_listing(made.paths)
     assert {series.directory for series in listing.series} == {made.paths.checkpoints, attempt.where.output}
     [plain] = [item for item in listing.checkpoints if item.layout != "own"]
-    assert (plain.name, plain.attempt, plain.state) == ("model_50.npy", 4, "complete")
+    assert (plain.name, plain.attempt, plain.state) == ("state.npz", 4, "complete")
 
 
 def test_the_same_directory_by_its_path(made):
