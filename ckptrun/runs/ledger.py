@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HEADER = "ledger"  # the event of a ledger's first line: says the format
 UNREADABLE = "unreadable"  # the event that stands for a line that is torn or not JSON
 _LONGEST_LINE = 1 << 20  # bytes
+_HEADER_LIMIT = 4096  # bytes
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -53,7 +54,10 @@ class Ledger:
         lines = b"".join(_line(now, event, self.attempt, fields) for event, fields in events)
         self._guard()
         try:
-            os.fsync(self._written(now, lines))
+            if self._fd < 0:
+                self._open()
+                lines = self._missing(now) + lines
+            self._write(lines)
         except OSError as error:
             self.close()  # the next append looks at what is there
             raise durable.io_error(error, self._path) from error
@@ -64,29 +68,31 @@ class Ledger:
             os.close(self._fd)
             self._fd = -1
 
-    def _written(self, now: str, lines: bytes) -> int:
-        """Append and return the descriptor. One write(2): readers and a late predecessor see whole lines."""
-        if self._fd < 0:
-            self._fd = os.open(self._path, _OPEN, durable.FILE_MODE)
-            lines = self._closing(now) + lines
-        written = os.write(self._fd, lines)
-        if written < len(lines):
-            durable.write_all(self._fd, lines[written:])  # says why it was short: a full disk, as a rule
-        return self._fd
+    def _open(self) -> None:
+        self._fd = os.open(self._path, _OPEN, durable.FILE_MODE)
+        state = os.fstat(self._fd)
+        if not stat.S_ISREG(state.st_mode):
+            raise documents.Unreadable(f"{durable.printable(self._path)} is not a regular file")
+        if not state.st_size:  # new: its lines are worth nothing without its name
+            durable.fsync_dir(os.path.dirname(self._path))
 
-    def _closing(self, now: str) -> bytes:
-        """What must go before the first line: the end of a torn one, a header where there is none.
+    def _missing(self, now: str) -> bytes:
+        """What must go before the next line: the end of a torn one, a header where there is none.
 
         Raises:
             documents.Unreadable: a later version writes this ledger.
         """
-        state = os.fstat(self._fd)
-        size = state.st_size
-        if not stat.S_ISREG(state.st_mode):
-            raise documents.Unreadable(f"{durable.printable(self._path)} is not a regular file")
-        first = os.pread(self._fd, _LONGEST_LINE, 0).partition(b"\n")[0] if size else b""
+        size = os.fstat(self._fd).st_size
+        first = os.pread(self._fd, _HEADER_LIMIT, 0).partition(b"\n")[0]
         torn = b"\n" if size and os.pread(self._fd, 1, size - 1) != b"\n" else b""
-        return torn + (b"" if _checked_header(first, self._path) else self._header(now))
+        return torn + (b"" if _is_header(first, self._path) else self._header(now))
+
+    def _write(self, lines: bytes) -> None:
+        """One write(2), so that readers, and a predecessor that comes late, see whole lines; then to the disk."""
+        written = os.write(self._fd, lines)
+        if written < len(lines):
+            durable.write_all(self._fd, lines[written:])  # says why it was short: a full disk, as a rule
+        os.fsync(self._fd)
 
     def _header(self, now: str) -> bytes:
         return _line(now, HEADER, self.attempt, {"format": names.FORMAT, "version": names.VERSION})
@@ -132,10 +138,8 @@ def _entry(line: bytes, number: int, path: str) -> Entry:
     return entry
 
 
-def _checked_header(first: bytes, path: str) -> bool:
-    """Whether the first line says a format that we know."""
-    entry = _entry(first, 1, path) if first else {}
-    return entry.get("event") == HEADER
+def _is_header(first: bytes, path: str) -> bool:
+    return bool(first) and _entry(first, 1, path)["event"] == HEADER
 
 
 def _check(entry: Entry, path: str) -> None:

@@ -173,18 +173,21 @@ def derive_name(command: Sequence[str], cwd: str) -> str:
 
 
 def create(paths: RunPaths) -> None:
-    """Make the run's directory and its rooms, where they are missing.
+    """Make the run's directory, durably, and its rooms, where they are missing.
 
     Raises:
         errors.CannotCreate: with the directory that could not be made.
         errors.IoFailure: the disk is full.
     """
+    for path in _missing(paths.dir):
+        if make_directory(path):
+            sync_parent(path)
     for path, mode in _rooms(paths):
         make_directory(path, mode)
 
 
-def make_directory(path: str, mode: int = durable.DIRECTORY) -> None:
-    """One directory, unless it is there.
+def make_directory(path: str, mode: int = durable.DIRECTORY) -> bool:
+    """One directory; whether it had to be made.
 
     Raises:
         errors.CannotCreate, errors.IoFailure: as `create`.
@@ -194,10 +197,25 @@ def make_directory(path: str, mode: int = durable.DIRECTORY) -> None:
     except FileExistsError as error:
         if not os.path.isdir(path):
             raise durable.io_error(error, path, creating=True) from error
+        return False
     except OSError as error:
         if error.errno == errno.EROFS and os.path.isdir(path):
-            return  # there already: whether we may write is found by writing
+            return False  # there already: whether we may write is found by writing
         raise durable.io_error(error, path, creating=True) from error
+    return True
+
+
+def sync_parent(path: str) -> None:
+    """Make the name of a new file or directory durable.
+
+    Raises:
+        errors.IoFailure: it could not be done.
+    """
+    parent = os.path.dirname(path)
+    try:
+        durable.fsync_dir(parent)
+    except OSError as error:
+        raise durable.io_error(error, parent) from error
 
 
 def attempts(paths: RunPaths) -> list[int]:
@@ -251,15 +269,17 @@ def _is_run(root: str, entry: str) -> bool:
     return any(os.path.lexists(os.path.join(root, entry, name)) for name in inside)
 
 
-def _rooms(paths: RunPaths) -> list[tuple[str, int]]:
+def _missing(path: str) -> list[str]:
+    """The run's directory, the root and what is above it, as far as they are not there; outermost first."""
     missing = []
-    parent = os.path.dirname(paths.dir)
-    while parent and not os.path.lexists(parent):  # the root itself, and what is above it
-        missing.append((parent, durable.DIRECTORY))
-        parent = os.path.dirname(parent)
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing[::-1]
+
+
+def _rooms(paths: RunPaths) -> list[tuple[str, int]]:
     return [
-        *reversed(missing),
-        (paths.dir, durable.DIRECTORY),
         (paths.control, durable.PRIVATE_DIRECTORY),
         (paths.inbox, durable.PRIVATE_DIRECTORY),
         (paths.attempts, durable.DIRECTORY),

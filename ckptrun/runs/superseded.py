@@ -27,10 +27,16 @@ def set_aside(run: paths.RunPaths, items: Sequence[str], label: str, guard: Call
     if not inside:
         return []
     home = _new_home(run, label)
-    moved = [_move(run, name, home, guard) for name in inside]
-    for directory in dict.fromkeys(os.path.dirname(path) for path in [*moved, *(os.path.join(run.dir, n) for n in inside)]):
+    moves = [(os.path.join(run.dir, name), os.path.join(home, name)) for name in inside]
+    for directory in dict.fromkeys(os.path.dirname(target) for _, target in moves):
+        _make(directory)  # durably, before anything is in it: a crash must not lose both names of a checkpoint
+    for source, target in moves:
+        guard()
+        _move(source, target)
+    sources, targets = zip(*moves, strict=True)
+    for directory in dict.fromkeys(os.path.dirname(path) for path in (*targets, *sources)):
         _sync(directory)
-    return moved
+    return [target for _, target in moves]
 
 
 def _relative(run: paths.RunPaths, item: str) -> str:
@@ -41,26 +47,31 @@ def _relative(run: paths.RunPaths, item: str) -> str:
 
 
 def _new_home(run: paths.RunPaths, label: str) -> str:
-    paths.make_directory(run.superseded)
+    _make(run.superseded)
     label = re.sub(r"[^A-Za-z0-9._-]", "-", label)[:64] or "moved"
     try:
         numbers = [int(found[1]) for name in os.listdir(run.superseded) if (found := re.match(r"(\d+)-", name))]
-        home = os.path.join(run.superseded, f"{max(numbers, default=0) + 1:04d}-{label}")
-        os.mkdir(home, durable.DIRECTORY)
     except OSError as error:
-        raise durable.io_error(error, run.superseded, creating=True) from error
+        raise durable.io_error(error, run.superseded) from error
+    home = os.path.join(run.superseded, f"{max(numbers, default=0) + 1:04d}-{label}")
+    _make(home)
     return home
 
 
-def _move(run: paths.RunPaths, name: str, home: str, guard: Callable[[], None]) -> str:
-    source, target = os.path.join(run.dir, name), os.path.join(home, name)
-    guard()
+def _make(directory: str) -> None:
+    """A directory and those above it, each name durable."""
+    if os.path.isdir(directory):
+        return
+    _make(os.path.dirname(directory))
+    paths.make_directory(directory)
+    paths.sync_parent(directory)
+
+
+def _move(source: str, target: str) -> None:
     try:
-        os.makedirs(os.path.dirname(target), durable.DIRECTORY, exist_ok=True)
         os.rename(source, target)
     except OSError as error:
         raise durable.io_error(error, source) from error
-    return target
 
 
 def _sync(directory: str) -> None:

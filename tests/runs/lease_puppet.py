@@ -23,7 +23,7 @@ import msgspec
 from ckptrun import errors
 from ckptrun.model import JobIdentity, Request
 from ckptrun.platforms import base
-from ckptrun.runs import control, inbox, lease, ledger, paths, superseded  # noqa: F401
+from ckptrun.runs import control, durable, lease, ledger, paths, superseded
 
 
 class Puppet:
@@ -83,6 +83,15 @@ class Puppet:
 
     def reset(self):
         control.reset(self.run)
+
+    def save(self, name):
+        folder = os.path.join(self.run.checkpoints, name)
+        os.mkdir(folder)
+        durable.fsync_dir(self.run.checkpoints)
+
+    def set_aside(self, *names):
+        items = [os.path.join(self.run.checkpoints, name) for name in names]
+        superseded.set_aside(self.run, items, "test", self.lease.require)
 
     def post(self, request_id, attempt):
         now = time.time()

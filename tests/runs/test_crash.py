@@ -154,5 +154,6 @@ def test_a_start_costs_so_many_syncs_and_no_more(tmp_path, strace, steady_env):
     """Each is a round trip to a network filesystem, and a start pays for all of them before the script's first line."""
     calls = mutating_calls(tmp_path / "runs", strace, steady_env, tmp_path / "trace")
     syncs = [call.name for call in calls if "sync" in call.name]
-    # The attempt's number 1, lease.json 2, each append 1, the heartbeat 1, the mark of a stop 2 and 1, the release 2.
-    assert len(syncs) == 1 + 2 + 2 * 1 + 1 + 3 + 2, [call.text for call in calls]
+    # The names of root and run 2, the attempt's number 1, lease.json 2, the ledger's name 1, each append 1, the heartbeat 1,
+    # the mark of a stop 2 and 1, the release 2.
+    assert len(syncs) == 2 + 1 + 2 + 1 + 2 * 1 + 1 + 3 + 2, [call.text for call in calls]
