@@ -25,7 +25,7 @@ __all__ = ["Broken", "encode", "parse", "read"]
 
 LARGEST = 64 << 20  # bytes: some 500,000 files
 _ESCAPED = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
-_ODD = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|\0")  # absolute, empty, '.', '..' or a NUL
+_ODD = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|\0")  # absolute, empty, '.', '..' or a NUL
 
 
 class _Head(Noun, frozen=True, kw_only=True):

@@ -77,7 +77,9 @@ def _series(texts: tuple[str, ...], members: list[tuple[Entry, list[str]]]) -> l
 def _step_column(texts: tuple[str, ...], rows: list[list[str]]) -> int | None:
     """Which number is the step: the only one that varies and counts time, or the one that says that it is."""
     columns = [set(column) for column in zip(*rows, strict=True)]
-    counting = [i for i, values in enumerate(columns) if _counts(texts, i, values)]
+    counting = [
+        i for i, values in enumerate(columns) if _counts(texts, i, values) and not (i and _is_clock(columns[i - 1], values))
+    ]
     varying = [i for i in range(len(columns)) if len(columns[i]) > 1]
     candidates = [i for i in counting if i in varying] if len(rows) > 1 else counting
     others = [i for i in varying if i not in counting and not _is_measure(columns[i])]
@@ -97,6 +99,11 @@ def _counts(texts: tuple[str, ...], column: int, values: set[str]) -> bool:
     if _word_before(texts, column) in naming.PART_WORDS or _word_after(texts, column) == "of":
         return False
     return not any("." in value or _DATE.fullmatch(value) for value in values)
+
+
+def _is_clock(before: set[str], values: set[str]) -> bool:
+    """The time of day behind a date: `20261120_093000`."""
+    return all(_DATE.fullmatch(value) for value in before) and all(len(value) in (4, 6) for value in values)
 
 
 def _is_measure(values: set[str]) -> bool:

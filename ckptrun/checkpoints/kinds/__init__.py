@@ -59,7 +59,10 @@ def _check(path: str, name: str, *, deep: bool) -> None:
         if not found.st_size:
             raise Broken(names.PARTIAL, f"{name} is empty")
         file = File(fd, name, found.st_size)
-        _kind(name, file.at(0, 8))(file, deep)
+        head = file.at(0, 8)
+        if any(magic.startswith(head) and magic != head for magic, _ in _MAGIC):
+            raise file.cut_short(f"it has {found.st_size} bytes")
+        _kind(name, head)(file, deep)
     finally:
         os.close(fd)
 
