@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import time
+import zipfile
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ class Example(NamedTuple):
     final: str  # what holds the last weights, in the last attempt's output
     final_alone: str  # and where the command runs alone
     saves_on_request: bool = True
+    in_place: bool = False  # it rewrites one file: what is saved is what can be loaded, not what was said
 
 
 def script(name):
@@ -53,12 +55,13 @@ EXAMPLES = {
         final_alone="output/final.pt",
     ),
     "digits_plain": Example(
-        options=["--grace", "2s", "--on-resume", "--resume {resume_from}"],
+        options=["--grace", "0.2s", "--on-resume", "--resume {resume_from}"],
         command=[script("digits_plain.py"), *SMALL, "--save-every", "7", "--out", "{output_dir}/state.npz"],
         alone=[sys.executable, script("digits_plain.py"), *SMALL, "--out", "state.npz"],
         final="state.npz",
         final_alone="state.npz",
         saves_on_request=False,
+        in_place=True,
     ),
     "collatz": Example(
         options=[],
@@ -116,8 +119,20 @@ def interrupt(command, cwd, kind, rng, saved, example):
     print(f"{kind} at step {first + more}: {last_step(said, 'saved step')} saved, {last_step(said, 'step')} done")
     if kind != "KILL" and example.saves_on_request:
         assert last_step(said, "saved step") == last_step(said, "step"), said
-    newest = last_step(said, "saved step")
+    newest = newest_whole(cwd / "runs" / "it" / "attempts") if example.in_place else last_step(said, "saved step")
     return saved if newest is None else newest
+
+
+def newest_whole(attempts):
+    """The step of the newest file that can be loaded; one that was being rewritten cannot, and what was in it is lost."""
+    steps = []
+    for path in attempts.glob("*/output/state.npz"):
+        try:
+            with np.load(path) as state:
+                steps.append(int(state["step"]))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            print(f"torn: {path.parent.parent.name}")
+    return max(steps, default=None)
 
 
 def check_continued(said, saved):
