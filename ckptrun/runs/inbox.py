@@ -96,7 +96,7 @@ def _taken(run: paths.RunPaths, inbox: int, name: str, attempt: int, note: Calla
     return request
 
 
-class _Refused(Exception):  # noqa: N818  # never leaves this file
+class _Refused(Exception):  # never leaves this file
     """Why a file in the inbox is not a request."""
 
 

@@ -36,14 +36,6 @@ def test_it_is_an_empty_file_that_stays_the_same_through_everything(tmp_path):
     assert os.listdir(tmp_path) == ["lease.lock"]
 
 
-def test_what_is_in_it_is_left_alone(tmp_path):
-    (tmp_path / "lease.lock").write_text("somebody's note")
-    held = lock.Lock(str(tmp_path / "lease.lock"))
-    assert held.acquire() == lock.HELD
-    held.release()
-    assert (tmp_path / "lease.lock").read_text() == "somebody's note"
-
-
 @pytest.mark.parametrize("thing", ["directory", "fifo", "link", "dangling link"])
 def test_something_else_in_its_place_is_refused(tmp_path, thing):
     path, victim = tmp_path / "lease.lock", tmp_path / "victim"
