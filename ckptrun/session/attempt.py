@@ -281,9 +281,11 @@ def write_beginning(scene: Scene, begun: Begun, book: Ledger, held: Lease) -> No
         records.write_run(scene.paths, run)
     records.write_attempt(begun.where, begun.record)
     book.append("attempt_started", **started_event(begun), swept=swept.removed)
-    for line in [*chosen.decision.notes, *begun.lines]:
-        scene.say(line)
     scene.say(opening(scene, begun))
+    for line in chosen.decision.notes:
+        scene.say(line)
+    for line in begun.lines:
+        scene.say(line, level=0 if scene.config.data else 1)
 
 
 def started_event(begun: Begun) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def sentence(run: str, result: Result, *, code: int, scheduled: bool = False) ->
 def _safe(result: Result) -> str:
     newest = result.newest
     if newest is None:
-        return "NOTHING IS SAVED: the next start begins again."
+        return "NOTHING IS SAVED."
     what = f"Saved up to step {newest.step}" if newest.step is not None else f"Saved in {newest.name}"
     lost = result.record.steps_lost
     if not result.saved:
@@ -186,11 +186,12 @@ def _safe(result: Result) -> str:
 
 
 def _next(run: str, result: Result, code: int) -> str:
+    goes_on = "it goes on from there" if result.newest is not None else "it begins again"
     if code == names.EXIT_DO_NOT_RESTART or result.verdict.outcome == names.STOPPED_BY_USER:
-        return " Start the same command again when you want it to go on."
+        return f" Start the same command again when you want it to go on: {goes_on}."
     if result.verdict.outcome in restart.COUNTED:
-        return f" See `ckptrun logs {run}`; the same command goes on from there."
-    return " Start the same command again: it goes on from there."
+        return f" `ckptrun logs {run}` shows what it said; start the same command again: {goes_on}."
+    return f" Start the same command again: {goes_on}."
 
 
 def document(run: str, record: AttemptRecord, *, code: int) -> bytes:

@@ -112,6 +112,7 @@ def _what_would_run(scene: Scene) -> dict[str, Any]:
         "grace": given.grace,
         "end": end,
         "end_from": whose,
+        "seconds_left": None if end is None else end - now,
         "signals": delivery.foretell(argv, spec),
     }
 
@@ -135,12 +136,18 @@ def _as_text(plan: dict[str, Any]) -> str:
     lines += [f"mount      input/{mount['mount']} -> {mount['path']}" for mount in plan["mounts"]]
     lines += [f"mount      input/model -> {plan['model']}"] if plan["model"] else []
     lines.append(f"grace      {units.duration(plan['grace'])}")
-    lines.append(f"end        {'not known' if plan['end'] is None else plan['end_from']}")
+    lines.append(f"end        {_end(plan)}")
     lines.append(f"restart by {plan['restart_by']}")
     lines += ["", "signals"] + [f"  {line}" for line in plan["signals"]]
     lines += ["", "environment"] + [f"  {key}={value}" for key, value in plan["environment"].items()]
     lines += ["", "settings"] + [f"  {name}: {_value(item)}  ({item['source']})" for name, item in plan["settings"].items()]
     return "\n".join(text.escape(line) for line in lines) + "\n"
+
+
+def _end(plan: dict[str, Any]) -> str:
+    if plan["end"] is None:
+        return "not known: no time limit, and the platform names none"
+    return f"in {units.duration(plan['seconds_left'])} ({plan['end_from']})"
 
 
 def _value(item: dict[str, Any]) -> str:
