@@ -130,7 +130,7 @@ def newest_whole(attempts):
         try:
             with np.load(path) as state:
                 steps.append(int(state["step"]))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             print(f"torn: {path.parent.parent.name}")
     return max(steps, default=None)
 
