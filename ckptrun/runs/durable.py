@@ -35,7 +35,7 @@ def replace(path: str, data: bytes, *, sync: bool = True) -> None:
     """Put `data` at `path` atomically; durably too, unless `sync` is off.
 
     Raises:
-        errors.IoFailure: and `path` is what it was before.
+        errors.IoFailure: and `path` is what it was before; the new one already, where only the directory would not sync.
     """
     fd = replace_open(path, data, sync=sync)
     os.close(fd)

@@ -5,19 +5,26 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 
 from ckptrun import errors, names
 from ckptrun.model import Noun
 from ckptrun.runs import durable
+from ckptrun.runs.naming import derive_name, is_name, valid_id, valid_name
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PYTHON = re.compile(r"python[0-9.]*")
-_HASH_DIGITS = 6
+__all__ = [
+    "AttemptPaths",
+    "RunPaths",
+    "all_runs",
+    "attempts",
+    "create",
+    "derive_name",
+    "make_directory",
+    "new_attempt",
+    "run_paths",
+    "sync_parent",
+    "valid_id",
+    "valid_name",
+]
 
 
 class AttemptPaths(Noun, frozen=True, kw_only=True):
@@ -138,40 +145,6 @@ def run_paths(root: str, name: str) -> RunPaths:
     return RunPaths(dir=os.path.join(os.path.abspath(root), name))
 
 
-def valid_name(name: str) -> None:
-    """Accept 1 to 64 of `A-Z a-z 0-9 . _ -`, the first neither `.` nor `-`: those are paths and options to other verbs.
-
-    Raises:
-        errors.UsageError: with what is wrong.
-    """
-    if _NAME.fullmatch(name) and name[0] not in ".-":
-        return
-    shown = durable.printable(name[:80])
-    raise errors.UsageError(
-        f"'{shown}' is not a run's name: it takes 1 to 64 letters, digits, '.', '_' and '-', beginning with none of '.' and '-'",
-        f"for instance --run {_cleaned(name) or 'my-run'}",
-    )
-
-
-def valid_id(text: str) -> None:
-    """Accept a request's id, which becomes a file's name: as a run's name.
-
-    Raises:
-        errors.UsageError: with what is wrong.
-    """
-    if not _NAME.fullmatch(text) or text[0] in ".-":
-        raise errors.UsageError(f"'{durable.printable(text[:80])}' is not an id: it takes letters, digits, '.', '_' and '-'")
-
-
-def derive_name(command: Sequence[str], cwd: str) -> str:
-    """The name of a run that was given none: the script's stem and six digits of the hash of directory and command."""
-    import xxhash  # noqa: PLC0415  # not needed where the run has a name
-
-    digest: str = xxhash.xxh3_64_hexdigest(os.fsencode("\0".join([cwd, *command])))
-    stem = _cleaned(_script_stem(command))[: 64 - 1 - _HASH_DIGITS]
-    return f"{stem or 'run'}-{digest[:_HASH_DIGITS]}"
-
-
 def create(paths: RunPaths) -> None:
     """Make the run's directory, durably, and its rooms, where they are missing.
 
@@ -263,7 +236,7 @@ def all_runs(root: str) -> list[RunPaths]:
 
 
 def _is_run(root: str, entry: str) -> bool:
-    if not _NAME.fullmatch(entry) or entry[0] in ".-":
+    if not is_name(entry):
         return False
     inside = (names.RUN_YAML, names.LEASE_LOCK)  # the second: a start that was killed before it wrote the first
     return any(os.path.lexists(os.path.join(root, entry, name)) for name in inside)
@@ -285,19 +258,3 @@ def _rooms(paths: RunPaths) -> list[tuple[str, int]]:
         (paths.attempts, durable.DIRECTORY),
         (paths.checkpoints, 0o777),
     ]
-
-
-def _script_stem(command: Sequence[str]) -> str:
-    """`train` for `python train.py`, `torchrun -n 2 train.py` and `python -m pkg.train`; else the program's own name."""
-    if not command:
-        return "run"
-    program = os.path.basename(command[0])
-    module = _PYTHON.fullmatch(program) and "-m" in command and list(command).index("-m") + 1
-    if module and module < len(command):
-        return command[module].rpartition(".")[2]
-    script = next((arg for arg in command if arg.endswith(".py")), program)
-    return os.path.splitext(os.path.basename(script))[0]
-
-
-def _cleaned(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "-", text)[:64].strip(".-")

@@ -20,6 +20,7 @@ _HEAD = """\
 # A run of ckptrun: what was asked for. Written at its first start, and again when --changed is given.
 # Every value is JSON, which is YAML too. Each setting says where its value came from.
 """
+_YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # not texts to a YAML reader
 _DAYS_TO_1970 = 719468  # from 0000-03-01, where the calendar of `from_text` begins
 
 
@@ -151,7 +152,8 @@ def _json(value: Any) -> str:
 
 
 def _key(name: str) -> str:
-    plain = name.isascii() and name.replace("_", "").replace("-", "").replace(".", "").isalnum() and name[0].isalpha()
+    letters = name.replace("_", "").replace("-", "").replace(".", "")
+    plain = name.isascii() and letters.isalnum() and name[0].isalpha() and name.lower() not in _YAML_WORDS
     return name if plain else _json(name)
 
 
