@@ -270,7 +270,7 @@ def test_dry_run_writes_nothing_and_says_everything(here):
     plan = train(here, "--dry-run", "--json", "client.py", "3")
     assert plan.returncode == 0, plan.stderr
     document = json.loads(plan.stdout)
-    assert document["command"][0] == sys.executable
+    assert os.path.samefile(document["command"][0], sys.executable)
     assert document["resume_from"] is None
     assert document["signals"]
     assert not (here / "runs").exists()
