@@ -142,6 +142,9 @@ def foretell(argv: list[str], spec: Spec) -> list[str]:
     sentences = [_about(kind, name, save, given=spec.save_signal_given) for kind, name, _ in chain if kind]
     work = next((words for kind, _, words in chain if not kind), None)
     who = f"`{' '.join(work[:3])}` and what it starts" if work else "what that starts"
+    far = next((name for kind, name, _ in chain if kind == relays.ELSEWHERE), "")
+    if far:
+        who = f"what {far} starts on this machine, if that is below ckptrun,"
     first = f"a save is asked for in the request file; a stop also by {save}, sent to the shallowest of {who} that catch it"
     plain = "a plain save sends no signal unless the script says that it goes on (--signal-means save, or `import ckptrun`)"
     if spec.signal_means == "save":

@@ -126,11 +126,14 @@ class Supervisor:
     def _round(self) -> None:
         ready = self.selector.select(self._timeout())
         now = time.monotonic()
-        if now >= self._beat_at:  # before anything else is written: we may have been frozen for hours
+        signals = self.intake.take()
+        if signal.SIGCONT in signals:
+            self._continued()
+        elif now >= self._beat_at:  # before anything else is written: we may have been frozen for hours
             self._heartbeat(now)
         for key, what in ready:
             key.data(what, now)
-        for number in self.intake.take():
+        for number in signals:
             self._signalled(number)
         if self.children is not None and self.children.fd < 0:
             self._command_may_have_ended(0, now)
@@ -159,9 +162,7 @@ class Supervisor:
         self._check_lease()
 
     def _signalled(self, number: int) -> None:
-        if number == signal.SIGCONT:
-            self._continued()
-        elif number == signal.SIGWINCH:
+        if number == signal.SIGWINCH:
             self.streams.resize()
         else:
             self._feed(ev.Signalled(number))

@@ -109,10 +109,17 @@ def _inner(name: str, words: list[str]) -> list[str]:
     if name in _SHELLS.split():
         for index, word in enumerate(words[:-1]):
             if word.startswith("-") and not word.startswith("--") and word.endswith("c"):
-                import shlex  # noqa: PLC0415  # for people only
-
-                return _first_command(shlex.split(words[index + 1], comments=True))
+                return _first_command(_split(words[index + 1]))
     return _first_command(words)
+
+
+def _split(line: str) -> list[str]:
+    import shlex  # noqa: PLC0415  # for people only
+
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError:  # the shell will complain, or it is cleverer than we are
+        return line.split()
 
 
 def _first_command(words: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ import signal
 import sys
 
 from ckptrun.model import Noun
+from ckptrun.runs.durable import printable
 
 DEAD = "ZX"  # states of processes that only wait to be reaped
 STOPPED = "T"
@@ -87,7 +88,7 @@ def describe(each: Proc) -> str:
     words = argv(each.pid) or [each.name]
     words = [os.path.basename(words[0]) or each.name, *words[1:3]]
     line = " ".join(word if len(word) <= 40 else word[:37] + "..." for word in words)
-    return f"{line.encode('unicode_escape', 'replace').decode()} ({each.pid})"
+    return f"{printable(line)} ({each.pid})"
 
 
 def send(each: Proc, number: int) -> bool:

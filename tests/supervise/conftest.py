@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 from support import Started
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 DRIVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "driver.py")
 
-PRELUDE = '''
+PRELUDE = """
 import os, signal, socket, sys, time, json
 def say(*words):
     os.write(1, (" ".join(str(word) for word in words) + "\\n").encode())
@@ -36,7 +32,7 @@ def request():
         return json.load(open(os.environ["CKPTRUN_REQUEST_FILE"]))
     except FileNotFoundError:
         return None
-'''
+"""
 
 
 class World:
@@ -85,14 +81,14 @@ class World:
         with open(path, "rb") as file:
             return file.read()
 
-    def ask(self, action: str, id: str = "asked-1", **fields: object) -> None:
+    def ask(self, action: str, request: str = "asked-1", **fields: object) -> None:
         """Drop a request into the inbox."""
         folder = os.path.join(self.path, "inbox")
         os.makedirs(folder, exist_ok=True)
-        body = {"format": 1, "id": id, "attempt": 3, "action": action, "by": "ana@login1", **fields}
-        with open(os.path.join(self.path, f"{id}.tmp"), "w") as file:
+        body = {"format": 1, "id": request, "attempt": 3, "action": action, "by": "ana@login1", **fields}
+        with open(os.path.join(self.path, f"{request}.tmp"), "w") as file:
             json.dump(body, file)
-        os.rename(file.name, os.path.join(folder, f"{id}.json"))
+        os.rename(file.name, os.path.join(folder, f"{request}.json"))
 
     def local(self, name: str) -> str:
         """A path in the node-local directory."""
@@ -100,6 +96,6 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path) -> Iterator[World]:
+def world(tmp_path) -> World:
     """A fresh world; the path is short enough for a socket."""
-    yield World(str(tmp_path))
+    return World(str(tmp_path))

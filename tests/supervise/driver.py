@@ -32,7 +32,7 @@ class FileGround:
         self.world, self.options = world, options
         self.until = time.time() + float(options["end"]) if "end" in options else None
 
-    def _append(self, name, **fields):
+    def _append(self, name, /, **fields):
         with open(os.path.join(self.world, name), "a") as file:
             file.write(json.dumps({"at": time.time(), **fields}) + "\n")
 
@@ -71,7 +71,7 @@ class FileGround:
     def mark_stopped(self, by):
         self._append("stopped.jsonl", by=by)
 
-    def record(self, event, **fields):
+    def record(self, event, /, **fields):
         self._append("ledger.jsonl", event=event, **fields)
 
     def progress(self, fields):

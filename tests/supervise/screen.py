@@ -23,10 +23,9 @@ class Screen:
         self.master, slave = os.openpty()
         self.slave = slave
         self.resize(rows, columns)
-        self.process = subprocess.Popen(
-            argv, cwd=cwd, env=clean_env({"PS1": "prompt> ", "TERM": "dumb"}), stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
+        env = clean_env({"PS1": "prompt> ", "TERM": "dumb"})
+        on_it = ["setsid", "--ctty", *argv]  # in a session of its own, with this as its terminal
+        self.process = subprocess.Popen(on_it, cwd=cwd, env=env, stdin=slave, stdout=slave, stderr=slave)
         self.text, self._seen, self._news = "", 0, threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -48,7 +47,7 @@ class Screen:
     def wait_for(self, pattern, timeout=PATIENCE):
         end = time.monotonic() + timeout
         with self._news:
-            while not (found := re.compile(pattern, re.M).search(self.text, self._seen)):
+            while not (found := re.compile(pattern, re.MULTILINE).search(self.text, self._seen)):
                 left = end - time.monotonic()
                 assert left > 0, f"{pattern!r} was not shown:\n{self.text}"
                 self._news.wait(left)

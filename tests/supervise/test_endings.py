@@ -258,11 +258,11 @@ def test_srun_is_never_sent_sigterm(world):
     for name, body in {
         "srun": "trap 'echo srun got TERM' TERM; trap 'echo srun got USR1' USR1; echo ready; while :; do sleep 0.1; done",
         "squeue": "echo 77.batch; echo 77.extern; echo 77.0; echo 77.4",
-        "scancel": f"echo \"$@\" > {world.path}/scancelled",
+        "scancel": f'echo "$@" > {world.path}/scancelled',
     }.items():
         path = os.path.join(folder, name)
         with open(path, "w") as file:
-            file.write(f"#!/bin/bash\nexec -a {name} bash {path}.sh \"$@\"\n" if name == "srun" else f"#!/bin/bash\n{body}\n")
+            file.write(f'#!/bin/bash\nexec -a {name} bash {path}.sh "$@"\n' if name == "srun" else f"#!/bin/bash\n{body}\n")
         with open(path + ".sh", "w") as file:
             file.write(body)
         os.chmod(path, 0o755)
@@ -286,7 +286,7 @@ def test_out_of_memory_is_named(world):
     try:
         with open(f"{group}/memory.limit_in_bytes", "w") as file:
             file.write(str(64 << 20))
-        enter = f"echo $$ > {group}/cgroup.procs; exec \"$@\""
+        enter = f'echo $$ > {group}/cgroup.procs; exec "$@"'
         argv = world.argv(*world.script("say('ready'); x = [bytearray(1 << 20) for _ in range(500)]; say('lived')"))
         from support import Started
 

@@ -33,7 +33,9 @@ def piped(request):
 
     def start(world, *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options):
         argv, env = world.argv(*command, **options), clean_env()
-        process = subprocess.Popen(argv, cwd=world.path, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
+        process = subprocess.Popen(
+            argv, cwd=world.path, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+        )
         request.addfinalizer(lambda: end(process))
         return process
 
@@ -41,7 +43,13 @@ def piped(request):
 
 
 def end(process):
-    kill_all(lambda: [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else [])
+    kill_all(
+        lambda: (
+            [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            if process.poll() is None
+            else []
+        )
+    )
     process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream:
@@ -155,7 +163,9 @@ def test_a_reader_that_never_reads_again_does_not_keep_ckptrun(world, piped):
 
 
 def test_a_dead_reader_is_not_an_error_of_the_training(world, piped):
-    process = piped(world, *world.script("say('ready'); time.sleep(0.3); [say('line', n) for n in range(1000)]; sys.exit(5)"))
+    process = piped(
+        world, *world.script("say('ready'); time.sleep(0.3); [say('line', n) for n in range(1000)]; sys.exit(5)")
+    )
     assert os.read(process.stdout.fileno(), 100) == b"ready\n"
     process.stdout.close()
     assert process.wait(30) == 0

@@ -24,7 +24,9 @@ def state(pid):
 
 
 def test_the_child_has_a_terminal_of_the_same_size(world):
-    body = "say(os.isatty(0), os.isatty(1), os.isatty(2), os.get_terminal_size(), os.tcgetpgrp(0) == os.getpgrp()); say('end')"
+    body = (
+        "say(os.isatty(0), os.isatty(1), os.isatty(2), os.get_terminal_size(), os.tcgetpgrp(0) == os.getpgrp()); say('end')"
+    )
     with Screen(world.argv(*world.script(body)), world.path, rows=33, columns=101) as it:
         it.wait_for(r"True True True os.terminal_size\(columns=101, lines=33\) True\r\nend\r\n")
         it.process.wait(30)
@@ -32,7 +34,9 @@ def test_the_child_has_a_terminal_of_the_same_size(world):
 
 
 def test_what_is_typed_reaches_the_child_and_is_echoed(world):
-    with Screen(world.argv(*world.script("say('name?'); say('hello', input()); say('eof', sys.stdin.read())")), world.path) as it:
+    with Screen(
+        world.argv(*world.script("say('name?'); say('hello', input()); say('eof', sys.stdin.read())")), world.path
+    ) as it:
         it.wait_for(r"name\?")
         wait_until(it.is_raw)
         it.type("ana\r")
@@ -117,7 +121,9 @@ def test_control_z_and_fg(world):
         it.wait_for("prompt> ")
         it.type(shlex.join(world.argv(*world.script(TICKS))) + " | cat\r")
         it.wait_for("tick 3")
-        supervisor = next(each for each in psutil.Process(it.process.pid).children() if "driver.py" in " ".join(each.cmdline()))
+        supervisor = next(
+            each for each in psutil.Process(it.process.pid).children() if "driver.py" in " ".join(each.cmdline())
+        )
         child = supervisor.children()[0]
         it.type("\x1a")
         it.wait_for("Stopped")  # bash says so when the whole job is, `cat` included
@@ -235,7 +241,9 @@ def test_echo_alone_is_no_output(world):
 def test_in_tmux(world):
     server = ["tmux", "-f", "/dev/null", "-L", f"ckptrun-{os.getpid()}"]
     argv = world.argv(*world.script("on('USR1', leave=0); say('ready', os.ttyname(0)); rest()"))
-    subprocess.run([*server, "new-session", "-d", "-x", "90", "-y", "20", shlex.join(argv)], cwd=world.path, env=clean_env(), check=True)
+    subprocess.run(
+        [*server, "new-session", "-d", "-x", "90", "-y", "20", shlex.join(argv)], cwd=world.path, env=clean_env(), check=True
+    )
     try:
         wait_until(lambda: b"ready" in world.log())
         subprocess.run([*server, "send-keys", "C-c"], check=True)

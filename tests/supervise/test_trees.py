@@ -84,7 +84,9 @@ def test_inits_over_an_unaware_script(world, init):
 
 
 def test_below_an_init_the_script_is_asked(world):
-    with world.start(needs("tini"), "-s", "--", *world.script("on('USR1', leave=0); say('ready', os.getpid()); rest()")) as it:
+    with world.start(
+        needs("tini"), "-s", "--", *world.script("on('USR1', leave=0); say('ready', os.getpid()); rest()")
+    ) as it:
         pid = int(it.wait_for(r"ready (\d+)")[1])
         it.signal(signal.SIGUSR1)
         it.finish()
@@ -141,7 +143,9 @@ def go_program(tmp_path_factory):
     folder = tmp_path_factory.mktemp("go")
     (folder / "main.go").write_text(GO)
     (folder / "go.mod").write_text("module trainer\n\ngo 1.18\n")
-    env = dict(os.environ, GOFLAGS="-mod=mod", GOPROXY="off", GOCACHE=str(folder / "cache"), HOME=str(folder), CGO_ENABLED="0")
+    env = dict(
+        os.environ, GOFLAGS="-mod=mod", GOPROXY="off", GOCACHE=str(folder / "cache"), HOME=str(folder), CGO_ENABLED="0"
+    )
     subprocess.run([go, "build", "-o", "trainer", "."], cwd=folder, env=env, check=True)
     return str(folder / "trainer")
 
