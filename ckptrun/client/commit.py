@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 _PAUSES = (0.02, 0.1, 0.4)  # seconds between looks at a lease that cannot be read
 
 
-class LeaseLost(RuntimeError):  # noqa: N818  # the same name as the wrapper's error
+class LeaseLost(RuntimeError):  # the same name as the wrapper's error
     """Another attempt has taken the run over: this one must not write any more."""
 
 
 def open_folder(place: Place, step: int) -> str:
     """A new, empty folder beside where the checkpoint will lie; its name says which attempt writes it."""
-    os.makedirs(place.checkpoint_dir, exist_ok=True)
     name = f"{names.TMP_PREFIX}{base_name(step)}-a{place.attempt:04d}-{os.urandom(4).hex()}"
     folder = os.path.join(place.checkpoint_dir, name)
-    os.mkdir(folder)
+    try:
+        os.mkdir(folder)
+    except FileNotFoundError:  # the first save without ckptrun
+        os.makedirs(folder)
     return folder
 
 

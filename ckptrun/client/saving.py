@@ -59,7 +59,7 @@ class Saving:
         try:
             name = commit.saved_already(self._step, self._place)
             if name:
-                self._discard()
+                self._drop()
             else:
                 name = commit.commit(self._folder, self._step, self._place, self._describe)
         except BaseException as error:
@@ -89,12 +89,18 @@ class Saving:
 
     def _leave_it_to_rank_0(self) -> None:
         wrote = sorted(os.listdir(self._folder))
-        self._discard()
+        self._drop()
         if wrote:
             say(
                 f"rank {self._place.rank}: rank 0's folder is the checkpoint; {len(wrote)} written here not kept: {', '.join(wrote[:3])}"
             )
         self._ended("")
+
+    def _drop(self) -> None:
+        """Remove a folder that is not needed."""
+        left = self._discard()
+        if left:
+            say(left)
 
     def _discard(self) -> str:
         return commit.discard(self._folder) if self._folder else ""
