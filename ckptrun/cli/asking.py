@@ -85,6 +85,11 @@ def answer(run: RunPaths, request: Request, timeout: float) -> Answer | None:
         return control.wait_answer(run, request.id, timeout=timeout, monotonic=time.monotonic, sleep=time.sleep, gone=nobody)
 
 
+def said(answer: Answer) -> str:
+    """What it says, to stand behind our own `NOT saved:`."""
+    return answer.text.removeprefix("not saved: ")
+
+
 def patience(run: RunPaths) -> float:
     """Seconds to wait for an answer: the run's grace and some more."""
     record = records.read_run(run)

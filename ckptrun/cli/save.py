@@ -14,8 +14,10 @@ from ckptrun.cli import asking, desk, words
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.report import gather, refs
+from ckptrun.runs import ledger, records
 
 if TYPE_CHECKING:
+    from ckptrun.model import Request
     from ckptrun.runs.control import Answer
     from ckptrun.runs.paths import RunPaths
 
@@ -55,15 +57,25 @@ def command(run: str, timeout: float | None, no_wait: bool, root: str, as_json: 
     patience = asking.patience(where) if timeout is None else timeout
     answer = asking.answer(where, request, patience)
     took = time.monotonic() - begun
-    return _result(where, as_json=as_json, seconds=took, **_heard(where, answer, took))
+    return _result(where, as_json=as_json, seconds=took, **_heard(where, request, answer, took))
 
 
-def _heard(run: RunPaths, answer: Answer | None, took: float) -> dict[str, Any]:
+def _heard(run: RunPaths, request: Request, answer: Answer | None, took: float) -> dict[str, Any]:
     if answer is not None:
-        return {"ok": answer.ok, "text": answer.text, "checkpoint": answer.checkpoint}
+        return {"ok": answer.ok, "text": asking.said(answer), "checkpoint": answer.checkpoint}
     ended = asking.who_runs(run) is None
     why = "the attempt ended before it answered" if ended else f"no answer within {units.duration(took)}: it may still come"
-    return {"ok": False, "text": why}
+    failed = _last_failure(run, request)
+    return {"ok": False, "text": f"{why}; it tried, and failed: {failed}" if failed else why}
+
+
+def _last_failure(run: RunPaths, request: Request) -> str:
+    """What the script said when it could not save, since it was asked."""
+    asked = records.now_text(request.created)
+    tried = (
+        entry for entry in ledger.read(run.ledger) if entry["event"] == "save_failed" and entry.get("time", "") >= asked
+    )
+    return next((str(entry.get("text", "")) for entry in reversed(list(tried))), "")
 
 
 def _result(run: RunPaths, *, as_json: bool, ok: bool, text: str, checkpoint: str = "", seconds: float | None = None) -> int:

@@ -121,7 +121,7 @@ def _judge(
         text = f"is stopped, {units.duration(took)} after it was asked: {answer.text}"
         return Outcome(ok=True, text=text, checkpoint=checkpoint, outcome=outcome, attempt=holder.attempt)
     lost = f"; {record.steps_lost} steps are lost" if record and record.steps_lost else ""
-    why = answer.text if answer else "the attempt ended before it answered"
+    why = asking.said(answer) if answer else "the attempt ended before it answered"
     text = f"is stopped at once{lost}" if now else f"is stopped, but was NOT saved: {why}{lost}"
     return Outcome(
         ok=now,

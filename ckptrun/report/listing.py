@@ -110,13 +110,13 @@ def _row(item: Checkpoint, usual: tuple[str, str], metrics: Sequence[str], now: 
         units.size(item.size),
         "" if item.attempt is None else str(item.attempt),
         (item.state, STYLES.get(item.state, "")),
-        (", ".join(_telling(item.roles)), "bold" if roles.LATEST in item.roles else ""),
+        (", ".join(telling(item.roles)), "bold" if roles.LATEST in item.roles else ""),
         item.reason,
         item.path,
     ]
 
 
-def _telling(held: Sequence[str]) -> list[str]:
+def telling(held: Sequence[str]) -> list[str]:
     """A pointer to the latest says nothing; one to another is worth a look."""
     return [role for role in held if role != roles.POINTER or roles.LATEST not in held]
 

@@ -122,7 +122,7 @@ def look(run: RunPaths, me: Identity, now: float) -> Overview:
     nothing: list[int] = []
     numbers = attempt(lambda: run_paths.attempts(run), nothing)
     found = attempt(lambda: holder.read_holder(run), None)
-    checkpoints: list[Checkpoint] = attempt(lambda: scan.scan_run(run.checkpoints, run.attempts), [])
+    checkpoints: list[Checkpoint] = attempt(lambda: scan.scan_run(run.checkpoints, run.attempts, sizes=True), [])
     return Overview(
         run=run,
         now=now,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ckptrun import names, units
 from ckptrun.report import story
 from ckptrun.report.cells import Column
-from ckptrun.report.listing import STYLES, number
+from ckptrun.report.listing import STYLES, number, telling
 from ckptrun.report.standing import OUTCOMES, clock, unix, when
 from ckptrun.report.text import some
 
@@ -113,7 +113,7 @@ def checkpoint(item: Checkpoint, manifest: Manifest | None, resumed_by: Sequence
         ("path", item.path),
         ("state", (item.state, STYLES.get(item.state, ""))),
         ("reason", item.reason),
-        ("roles", ", ".join(item.roles)),
+        ("roles", ", ".join(telling(item.roles))),
         ("step", "" if item.step is None else str(item.step)),
         ("epoch", number(item.epoch)),
         *metrics,

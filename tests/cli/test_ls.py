@@ -1,0 +1,175 @@
+import json
+import os
+
+import pytest
+from runmaker import Made
+from support import run_ckptrun, write_files
+
+
+@pytest.fixture
+def here(tmp_path):
+    """Two runs and, beside them, a directory of checkpoints that belongs to none."""
+    run = Made(tmp_path / "runs", "digits")
+    with run.attempt() as attempt:
+        attempt.save(10, loss=3.0, acc=0.5)
+        broken = attempt.save(20, loss=0.5, acc=0.4)
+        attempt.save(30, loss=1.0, acc=0.25)
+    os.unlink(os.path.join(broken, "state.bin"))
+    Made(tmp_path / "runs", "new")
+    loose = Made(tmp_path / "other", "x")
+    with loose.attempt() as attempt:
+        attempt.save(1)
+    os.rename(loose.paths.checkpoints, tmp_path / "loose")
+    os.mkdir(tmp_path / "empty")
+    return tmp_path
+
+
+def ls(here, *args, **more):
+    done = run_ckptrun("ls", *args, cwd=here, **more)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def table(text):
+    head, *rows = [line.split("\t") for line in text.splitlines()]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def test_all_runs(here):
+    digits, new = table(ls(here))
+    shown = {key: digits[key] for key in ("run", "state", "attempts", "saved", "size", "outcome", "remark")}
+    assert shown == {
+        "run": "digits",
+        "state": "ended",
+        "attempts": "1",
+        "saved": "30",
+        "size": "10 B",
+        "outcome": "preempted",
+        "remark": "",
+    }
+    assert (new["run"], new["state"], new["attempts"], new["saved"]) == ("new", "new", "0", "")
+    assert digits["path"] == str(here / "runs" / "digits")
+
+
+def test_all_runs_for_programs(here):
+    document = json.loads(ls(here, "--json"))
+    assert document["format"] == 1
+    assert [(run["run"], run["state"], run["outcome"], run["checkpoint"]) for run in document["runs"]] == [
+        ("digits", "ended", "preempted", "step-00000030"),
+        ("new", "new", None, None),
+    ]
+
+
+def test_no_runs_is_no_error(tmp_path):
+    assert table(ls(tmp_path)) == []
+    assert json.loads(ls(tmp_path, "--json")) == {"format": 1, "runs": []}
+
+
+def test_a_run(here):
+    rows = table(ls(here, "digits"))
+    assert [(row["step"], row["loss"], row["state"], row["roles"]) for row in rows] == [
+        ("10", "3", "complete", ""),
+        ("20", "", "partial", ""),
+        ("30", "1", "complete", "latest, best"),
+    ]
+    assert rows[1]["reason"] == "state.bin is missing"
+    assert [row["attempt"] for row in rows] == ["1", "", "1"]
+
+
+@pytest.mark.parametrize(
+    "args", [["--metric", "acc"], ["--metric", "acc", "--mode", "max"], ["--metric", "loss", "--mode", "max"]]
+)
+def test_another_best(here, args):
+    rows = table(ls(here, *args, "digits"))
+    assert [row["step"] for row in rows if "best" in row["roles"]] == ["10"]
+
+
+@pytest.mark.parametrize("args", [["./loose"], ["loose"], ["loose/"]])
+def test_a_directory(here, args):
+    [row] = table(ls(here, *args))
+    assert (row["name"], row["state"], row["roles"]) == ("step-00000001", "complete", "latest")
+    assert row["path"] == str(here / "loose" / "step-00000001")
+
+
+def test_a_run_comes_before_a_directory_and_a_path_is_a_path(here):
+    os.mkdir(here / "digits")
+    assert len(table(ls(here, "digits"))) == 3
+    assert table(ls(here, "./digits")) == []
+    assert len(table(ls(here, "runs/digits"))) == 3
+
+
+def test_the_document_is_the_design_s(here):
+    document = json.loads(ls(here, "--json", "digits", "./loose", "./empty"))
+    assert set(document) == {"format", "series"}
+    digits, loose = document["series"]
+    assert list(digits) == ["directory", "layout", "run", "pointer", "latest", "best", "checkpoints"]
+    assert (digits["run"], digits["latest"], digits["best"], digits["pointer"]) == ("digits", *["step-00000030"] * 3)
+    assert (loose["run"], loose["latest"], loose["best"]) == (None, "step-00000001", None)
+    keys = [
+        "name",
+        "path",
+        "files",
+        "step",
+        "epoch",
+        "metrics",
+        "time",
+        "size",
+        "state",
+        "reason",
+        "roles",
+        "pinned",
+        "attempt",
+    ]
+    assert [list(item) for item in digits["checkpoints"]] == [keys] * 3
+    assert digits["checkpoints"][2]["files"] == ["step-00000030/checkpoint.json", "step-00000030/state.bin"]
+    assert digits["checkpoints"][2]["size"] == 5
+
+
+def test_several_at_once_are_one_table_in_a_pipe(here):
+    rows = table(ls(here, "digits", "loose"))
+    assert [row["name"] for row in rows] == ["step-00000010", "step-00000020", "step-00000030", "step-00000001"]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["digit"], "error: there is no run digit in"),
+        (["./nowhere"], "error: there is nothing at ./nowhere"),
+        (["--metric", "f1", "digits"], "error: no complete checkpoint has a metric 'f1'\nhint: there are: acc, loss"),
+        (["--mode", "up", "digits"], "error: invalid value for '--mode'"),
+    ],
+)
+def test_what_is_not_there(here, args, says):
+    done = run_ckptrun("ls", *args, cwd=here)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
+def test_a_directory_that_cannot_be_read(here):
+    write_files(here / "runs" / "digits", {})
+    os.rename(here / "runs" / "digits" / "checkpoints", here / "gone")
+    (here / "runs" / "digits" / "checkpoints").write_text("a file where a directory should be")
+    done = run_ckptrun("ls", "digits", cwd=here)
+    assert (done.returncode, done.stdout.count("\n")) in ((0, 1), (74, 0))
+
+
+def test_the_root_comes_from_the_option_the_environment_or_the_file(here):
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir()
+    assert len(table(ls(elsewhere, "--root", "../runs"))) == 2
+    assert len(table(ls(elsewhere, env={"CKPTRUN_ROOT": "../runs"}))) == 2
+    (elsewhere / "ckptrun.yaml").write_text("root: ../runs\n")
+    assert len(table(ls(elsewhere))) == 2
+
+
+def test_nobody_reads_to_the_end(here):
+    import subprocess
+
+    from support import ckptrun_argv, clean_env
+
+    with subprocess.Popen(
+        ckptrun_argv("ls", "digits"), cwd=here, env=clean_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as it:
+        it.stdout.close()
+        assert it.stderr.read() == b""
+        assert it.wait() == 141
