@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ckptrun.model import Checkpoint, Manifest
     from ckptrun.report.paper import Paper
     from ckptrun.report.refs import OfAttempt, OfCheckpoint, OfRun
+    from ckptrun.runs.paths import AttemptPaths
 
 
 @verb(
@@ -102,15 +103,7 @@ class _Attempt:
         where = self.named.attempt
         if self.record is None:
             page.line(f"attempt {where.number} of run {self.named.run.name} was killed before it wrote down what it is")
-        else:
-            page.pairs(tales.attempt(self.record, now, runs=self.runs))
-        written = logs.size(where)
-        page.pairs(
-            [
-                ("output", where.output if os.path.isdir(where.output) else ""),
-                ("log", f"{where.log}, {units.size(written)}" if written else ""),
-            ]
-        )
+        page.pairs([*(tales.attempt(self.record, now, runs=self.runs) if self.record else []), *_left(where)])
         if self.story:
             page.heading("what happened")
             page.table(story.COLUMNS, story.rows(self.story))
@@ -139,6 +132,13 @@ class _Checkpoint:
         page.pairs(tales.checkpoint(self.item, self.manifest, self.resumed_by, now))
         page.heading("files")
         page.table(tales.FILES, tales.files(self.item, self.manifest))
+
+
+def _left(where: AttemptPaths) -> list[tuple[str, str]]:
+    """Where its output and its log lie."""
+    written = logs.size(where)
+    output = where.output if os.path.isdir(where.output) else ""
+    return [("output", output), ("log", f"{where.log}, {units.size(written)}" if written else "")]
 
 
 def _manifest(item: Checkpoint) -> Manifest | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from rich.text import Text
 
 from ckptrun.report.cells import Cell, Column, style, words
 from ckptrun.report.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    Line = list[Cell]  # pieces side by side, each with its style
 
 GAP = 2  # blanks between two columns
 BESIDE = 24  # words narrower than this go beneath their row
@@ -29,7 +30,7 @@ class Plan:
         self.left_out = left_out
 
 
-def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, *, head: bool) -> Iterator[Text]:
+def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int, *, head: bool) -> Iterator[Line]:
     """The table's lines, head first, none wider than `width`."""
     plan = plan_for(columns, rows, width)
     if head:
@@ -68,7 +69,12 @@ def _shown(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[in
 
 
 def _natural(shown: list[int], columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> dict[int, int]:
-    return {i: max([cell_len(columns[i].title), *(cell_len(escape(words(row[i]))) for row in rows)]) for i in shown}
+    return {i: max([_wide(columns[i].title), *(_wide(escape(words(row[i]))) for row in rows)]) for i in shown}
+
+
+def _wide(text: str) -> int:
+    """Columns of a terminal that `text` takes: two for each letter of Chinese."""
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def _folding(kept: list[int], widths: dict[int, int], width: int) -> dict[int, int]:
@@ -95,46 +101,57 @@ def _total(kept: list[int], widths: dict[int, int]) -> int:
     return sum(widths[i] for i in kept) + GAP * (len(kept) - 1)
 
 
-def _side_by_side(row: Sequence[Cell], columns: Sequence[Column], plan: Plan) -> Iterator[Text]:
-    cells = {i: _wrapped(row[i], plan.widths[i], columns[i]) for i in plan.kept}
-    for depth in range(max((len(parts) for parts in cells.values()), default=0)):
-        line = Text()
-        for i in plan.kept:
-            part = cells[i][depth] if depth < len(cells[i]) else Text()
-            blanks = " " * (plan.widths[i] - part.cell_len)
-            line.append_text(Text(blanks) + part if columns[i].right else part + Text(blanks))
+def _side_by_side(row: Sequence[Cell], columns: Sequence[Column], plan: Plan) -> Iterator[Line]:
+    cells = [_broken(escape(words(row[i])), plan.widths[i], columns[i]) for i in plan.kept]
+    for depth in range(max(map(len, cells), default=0)):
+        line: Line = []
+        for i, parts in zip(plan.kept, cells, strict=True):
+            part = parts[depth] if depth < len(parts) else ""
+            blanks = " " * (plan.widths[i] - _wide(part))
+            line += [blanks, (part, style(row[i]))] if columns[i].right else [(part, style(row[i])), blanks]
             line.append(" " * GAP)
-        line.rstrip()
-        yield line
+        yield _without_trailing_blanks(line)
 
 
-def _wrapped(cell: Cell, width: int, column: Column) -> list[Text]:
-    text = Text(escape(words(cell)), style=style(cell))
-    if text.cell_len <= width:
+def _without_trailing_blanks(line: Line) -> Line:
+    while line and not words(line[-1]).strip():
+        line.pop()
+    return line
+
+
+def _broken(text: str, width: int, column: Column) -> list[str]:
+    if _wide(text) <= width:
         return [text]
-    return _wrap(text, width) if column.words else _folded(text, width)
+    return _wrapped(text, width) if column.words else _folded(text, width)
 
 
-def _wrap(text: Text, width: int) -> list[Text]:
-    from rich.console import Console  # noqa: PLC0415
+def _wrapped(text: str, width: int) -> list[str]:
+    """Broken between words; a word that is too long for a line is folded."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if _wide(longer) > width:
+            lines += [line] if line else []
+            *full, longer = _folded(word, width)
+            lines += full
+        line = longer
+    return [*lines, line]
 
-    parts = list(text.wrap(Console(width=width), width))
-    for part in parts:
-        part.rstrip()
-    return parts
 
-
-def _folded(text: Text, width: int) -> list[Text]:
-    parts, part = [], Text(style=text.style)
-    for letter in text.plain:
-        if part.cell_len + cell_len(letter) > width:
+def _folded(text: str, width: int) -> list[str]:
+    """Broken anywhere."""
+    parts, part, used = [], "", 0
+    for letter in text:
+        wide = _wide(letter)
+        if used + wide > width:
             parts.append(part)
-            part = Text(style=text.style)
-        part.append(letter)
+            part, used = "", 0
+        part += letter
+        used += wide
     return [*parts, part]
 
 
-def indented(cell: Cell, width: int, indent: int) -> Iterator[Text]:
+def indented(cell: Cell, width: int, indent: int) -> Iterator[Line]:
     """A cell's words, wrapped between words, each line `indent` blanks from the left."""
-    for part in _wrap(Text(escape(words(cell)), style=style(cell)), max(width - indent, NARROWEST)) or [Text()]:
-        yield Text(" " * indent) + part
+    for part in _wrapped(escape(words(cell)), max(width - indent, NARROWEST)):
+        yield _without_trailing_blanks([" " * indent, (part, style(cell))])

@@ -5,16 +5,17 @@ rich is loaded for a terminal only: piped, its tables are 80 columns wide and cu
 
 from __future__ import annotations
 
+import functools
 from typing import IO, TYPE_CHECKING
 
-from ckptrun.report.cells import Cell, Column, words
+from ckptrun.report.cells import Cell, Column, style, words
 from ckptrun.report.text import coloured, escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
-    from rich.text import Text
+    from rich.style import Style
 
 
 class Paper:
@@ -46,14 +47,14 @@ class Paper:
             )
         return self._console
 
-    def line(self, text: str = "", style: str = "", *, indent: int = 0) -> None:
+    def line(self, text: str = "", look: str = "", *, indent: int = 0) -> None:
         """One line of words; a terminal wraps it between words, under its own beginning."""
         if not self.terminal:
             self.stream.write(" " * indent + escape(text) + "\n")
             return
         from ckptrun.report import columns  # noqa: PLC0415  # needs rich's ruler
 
-        for part in columns.indented((text, style), self.width, indent):
+        for part in columns.indented((text, look), self.width, indent):
             self._draw(part)
 
     def heading(self, text: str) -> None:
@@ -89,8 +90,20 @@ class Paper:
         for text in ruler.lines(columns, rows, self.width, head=head):
             self._draw(text)
 
-    def _draw(self, text: Text) -> None:
-        self.console.print(text, no_wrap=True, overflow="ignore", crop=False)
+    def _draw(self, line: Sequence[Cell]) -> None:
+        shown = [_painted(words(piece), style(piece)) if self.colour else words(piece) for piece in line]
+        self.stream.write("".join(shown) + "\n")
+
+
+@functools.lru_cache(maxsize=64)
+def _brush(name: str) -> Style:
+    from rich.style import Style  # noqa: PLC0415  # a pipe need not pay
+
+    return Style.parse(name)
+
+
+def _painted(text: str, style_name: str) -> str:
+    return _brush(style_name).render(text) if style_name and text else text
 
 
 def _tabbed(row: Sequence[Cell]) -> str:
