@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A new verb is a file `ckptrun/cli/NAME.py` that has `command`, and a line here.
 VERBS = {
     "train": "Run a training so that it survives being stopped.",
+    "submit": "Submit a training to Slurm, requeued until it is complete.",
     "ls": "List checkpoints, and what state each is in.",
     "show": "Tell the story of one run, attempt or checkpoint.",
     "status": "Say what is running where, and how far it is.",

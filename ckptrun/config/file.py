@@ -51,6 +51,23 @@ def read(path: str, shown: str, problems: list[str], only: str = "") -> Iterator
         yield name, entry
 
 
+def section(path: str, shown: str, wanted: str, problems: list[str]) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
+    """The keys and values under `wanted`, one of `keys.SECTIONS`; mistakes are added to `problems`.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    root = _compose(_text(path, shown, problems), shown, problems)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    found = next((value for key, value in pairs if isinstance(key, yaml.ScalarNode) and key.value == wanted), None)
+    if found is None or (isinstance(found, yaml.ScalarNode) and found.tag == _NULL):
+        return []
+    if not isinstance(found, yaml.MappingNode):
+        problems.append(f"{_at(shown, found)}: {wanted} takes lines like `partition: spot`")
+        return []
+    return [(key, value) for key, value in found.value if isinstance(key, yaml.ScalarNode)]
+
+
 def _text(path: str, shown: str, problems: list[str]) -> str:
     try:
         with open(path, "rb") as stream:
@@ -98,7 +115,7 @@ def _pairs(
         return
     for key_node, value_node in node.value:
         name = prefix + str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
-        if only and name != only:
+        if (only and name != only) or (not prefix and name in keys.SECTIONS):
             continue
         if not prefix and name in keys.GROUPS:
             yield from _pairs(value_node, f"{name}.", shown, problems)
@@ -146,7 +163,7 @@ def _unknown(name: str) -> str:
     meant = keys.KEYS.get(bare) or keys.BY_PATH.get(f"restart.{bare}")
     if meant is None:
         known = [path for path, key in keys.BY_PATH.items() if not key.why_not_in_file]
-        return f"unknown setting {name!r}{nearest(name.replace('-', '_'), [*known, *keys.GROUPS])}"
+        return f"unknown setting {name!r}{nearest(name.replace('-', '_'), [*known, *keys.GROUPS, *keys.SECTIONS])}"
     if meant.why_not_in_file:
         return f"{name} may not stand in a file: {meant.why_not_in_file}"
     return f"unknown setting {name!r}; write it as `{meant.line}`"

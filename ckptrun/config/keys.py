@@ -118,3 +118,4 @@ BY_PATH = {key.in_file: key for key in _TABLE}
 BY_VARIABLE = {key.variable: key for key in _TABLE}
 BY_OPTION = {key.option: key for key in _TABLE if key.option}
 GROUPS = {key.in_file.partition(".")[0] for key in _TABLE if "." in key.in_file}  # mappings in the file: `restart:`
+SECTIONS = ("slurm",)  # mappings in the file whose keys are not ours: read by `sections`

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from ckptrun import names
 from ckptrun.model import Noun
 from ckptrun.platforms.slurm import options
 from ckptrun.platforms.slurm.options import Option
@@ -42,9 +41,9 @@ def render(job: Job) -> str:
     lines += [options.directive(option) for option in directives(job)]
     command = shlex.join([*job.ckptrun, "train", *job.arguments])
     if job.launcher:
-        return "\n".join([*lines, "", f"{_BATCH}export {names.ENV_SUBMITTED}=1", f"exec {command}", ""])
+        return "\n".join([*lines, "", f"{_BATCH}exec {command}", ""])
     srun = 'srun --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE"'
-    return "\n".join([*lines, "", f"{_TASKS}export {names.ENV_SUBMITTED}=1", f"{srun} {command}", "exit $?", ""])
+    return "\n".join([*lines, "", f"{_TASKS}{srun} {command}", "exit $?", ""])
 
 
 def launcher(command: list[str]) -> str:

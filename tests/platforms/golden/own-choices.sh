@@ -1,0 +1,12 @@
+#!/bin/bash
+# Made by `ckptrun submit`.
+#SBATCH --output=x
+#SBATCH --job-name=x
+#SBATCH --open-mode=x
+#SBATCH --no-requeue
+
+# Before a time limit, at a preemption, at scancel: Slurm signals this shell and each task that srun started. The tasks act;
+# the shell only has to outlive it, or everything would be killed at once.
+trap : TERM USR1 USR2
+srun --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" /opt/venv/bin/ckptrun train t.py
+exit $?
