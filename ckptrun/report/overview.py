@@ -61,12 +61,11 @@ class Overview(Noun, frozen=True, kw_only=True):
 
     @property
     def step(self) -> int | None:
-        """The last step that was heard of, else that of the newest checkpoint."""
-        if self.progress is not None and self.progress.step is not None:
-            return self.progress.step
-        if self.record is not None and self.record.last_step is not None:
-            return self.record.last_step
-        return self.newest.step if self.newest else None
+        """The last step that is known of: heard of (every ten seconds at most), written down at the end, or saved."""
+        heard = self.progress.step if self.progress else None
+        written = self.record.last_step if self.record else None
+        known = [step for step in (heard, written, self.newest.step if self.newest else None) if step is not None]
+        return max(known, default=None)
 
     @property
     def total(self) -> int | None:
@@ -102,10 +101,19 @@ class Overview(Noun, frozen=True, kw_only=True):
             return said.next_save, said.next_save_step
         kind, amount = units.parse_every(self.every)
         if kind == "seconds":
-            return (said.last_save or said.started) + amount if said.last_save or said.started else None, None
+            last = max(self.last_save or 0.0, said.started)  # a save by an earlier attempt does not count
+            return (last + amount if last else None), None
         if kind == "steps":
-            return None, _next_multiple(said, self.record, int(amount))
+            return None, self._next_multiple(int(amount))
         return None, None
+
+    def _next_multiple(self, every: int) -> int:
+        """As policy.cadence decides: the first multiple after what was saved or resumed last."""
+        resumed = self.record.resumed_step if self.record else None
+        saved = self.newest.step if self.newest else None
+        told = self.progress.last_save_step if self.progress else None
+        last = max((step for step in (resumed, saved, told) if step is not None), default=0)
+        return (last // every + 1) * every
 
 
 def look(run: RunPaths, me: Identity, now: float) -> Overview:
@@ -182,13 +190,6 @@ def _every(run: RunRecord | None) -> str:
     except ValueError:  # of a later version, or written by hand: then we do not know
         return ""
     return text
-
-
-def _next_multiple(said: Progress, record: AttemptRecord | None, every: int) -> int:
-    """As policy.cadence decides: the first multiple after what was saved or resumed last."""
-    resumed = record.resumed_step if record else None
-    last = said.last_save_step if said.last_save_step is not None else resumed or 0
-    return (last // every + 1) * every
 
 
 # --- for programs ------------------------------------------------------------------------------------------------------

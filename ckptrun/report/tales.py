@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ckptrun.report.cells import Cell
     from ckptrun.runs.records import RunRecord
 
-SETTINGS = (Column("setting"), Column("value"), Column("from", words=True))
+SETTINGS = (Column("setting"), Column("from"), Column("value", words=True))
 ATTEMPTS = (
     Column("attempt", right=True),
     Column("started (UTC)"),
@@ -49,7 +49,7 @@ def run(record: RunRecord) -> list[tuple[str, Cell]]:
 def settings(given: Mapping[str, Setting]) -> list[list[Cell]]:
     """Each setting with its value and where that came from; what the user chose stands out."""
     return [
-        [name, _value(setting.value), (setting.source, "" if setting.source != "default" else "dim")]
+        [name, (setting.source, "dim" if setting.source == "default" else ""), _value(setting.value)]
         for name, setting in given.items()
     ]
 

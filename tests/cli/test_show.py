@@ -41,7 +41,7 @@ def test_a_run(here):
     facts = pairs(text)
     assert facts["command"] == "train.py --name 'a b'"
     assert (facts["state"], facts["attempt"]) == ("ended, nobody knows how", "2")
-    assert "grace\t90s\tckptrun.yaml:3\n" in text
+    assert "grace\tckptrun.yaml:3\t90s\n" in text
     settings, attempts, checkpoints = (part.splitlines() for part in text.split("\n\n")[1:])
     assert (settings[0], attempts[0], checkpoints[0]) == ("settings", "attempts", "checkpoints")
     assert [line.split("\t")[0] for line in attempts[2:]] == ["1", "2"]

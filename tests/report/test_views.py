@@ -253,7 +253,8 @@ def test_what_programs_are_told_of_a_run():
     ("every", "said", "due"),
     [
         ("100", {"last_save_step": 300}, (None, 400)),
-        ("100", {"last_save_step": None}, (None, 300)),  # resumed at 200
+        ("100", {"last_save_step": None}, (None, 400)),  # 300 lies there
+        ("250", {"last_save_step": None}, (None, 500)),
         ("10m", {"last_save": NOW - 42}, (NOW + 558, None)),
         ("10m", {"last_save": None, "started": NOW - 700}, (NOW - 100, None)),
         ("2epochs", {}, (None, None)),
