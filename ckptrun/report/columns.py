@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Line = list[Cell]  # pieces side by side, each with its style
 
 GAP = 2  # blanks between two columns
-BESIDE = 24  # words narrower than this go beneath their row
+BESIDE = 20  # words narrower than this go beneath their row
 BENEATH = 4  # how far words that go beneath are indented
 NARROWEST = 12  # a folded column is never narrower
 

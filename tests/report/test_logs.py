@@ -135,7 +135,9 @@ def test_what_was_overwritten_before_it_was_read_is_counted(attempt):
     log.write(b"0123456789abcdefgh")
     with closing(logs.Log(attempt)) as reader:
         reader.copy(out.append)
-        log.write(b"x" * 8 + b"y" * 3)  # once round: log.tail-0 begins anew
+        log.write(b"x" * 8)
+        tick(attempt)
+        log.write(b"y" * 3)  # once round: log.tail-0 begins anew
         assert reader.copy_new(out.append)
         assert reader.gaps == 1
     assert b"".join(out) == b"0123456789abcdefghxxxxxxxxyyy"
