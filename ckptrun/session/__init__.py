@@ -175,7 +175,11 @@ def _one_attempt(scene: Scene, held: Lease, intake: Intake, chosen: Chosen) -> R
         book = ledger.Ledger(scene.paths.ledger, held.require, scene.clock, number)
         attempts.write_beginning(scene, begun, book, held)
         ground = Ground(scene, held, book, attempt=number, started=begun.started, local_dir=begun.spec.local_dir)
-        ended = loop.run(begun.spec, ground, intake)
+        try:
+            ended = loop.run(begun.spec, ground, intake)
+        except (errors.UsageError, errors.IoFailure) as error:
+            ending.never_started(scene, where, begun.record, book, error)
+            raise
         if ended.lease_lost:
             held.require()
             raise errors.LeaseLost(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ckptrun import errors, names
-from ckptrun.checkpoints import cleanup
 from ckptrun.model import AttemptRecord, Checkpoint, Noun, Setting
 from ckptrun.mounts import data as mounts
 from ckptrun.runs import control, documents, paths, provenance, records
@@ -123,24 +122,16 @@ def model_output(scene: Scene, resumed: Checkpoint | None) -> tuple[str | None, 
     """
     if resumed is not None and resumed.attempt is not None:
         output = scene.paths.attempt(resumed.attempt).output
-        if _holds_something(output):
+        if resuming.holds_something(output):
             return output, ""
     for number in reversed(paths.attempts(scene.paths)):
         output = scene.paths.attempt(number).output
-        if _holds_something(output):
+        if resuming.holds_something(output):
             return (
                 output,
                 f"input/{names.INPUT_MODEL}: no checkpoint is recognised in it; it is the newest output that is not empty",
             )
     return None, ""
-
-
-def _holds_something(directory: str) -> bool:
-    try:
-        with os.scandir(directory) as entries:
-            return next(entries, None) is not None
-    except OSError:  # an attempt that was killed before it had one
-        return False
 
 
 def given_to(
@@ -271,21 +262,29 @@ def write_beginning(scene: Scene, begun: Begun, book: Ledger, held: Lease) -> No
     chosen = begun.chosen
     resuming.set_aside(scene, chosen.plan, book, held.require)
     control.reset(scene.paths)
-    swept = cleanup.sweep(scene.paths.checkpoints, scene.paths.trash, begun.number, held.require)
-    for line in swept.left:
-        scene.say(f"warning: {line}", level=-1)
+    swept = _sweep(scene, begun.number, held) if begun.number > 1 else []
     if chosen.decision.clear_stop:
         control.clear_stopped(scene.paths)
     recorded, run = chosen.recorded, chosen.run
     if recorded is None or msgspec.structs.replace(run, version=recorded.version) != recorded:
         records.write_run(scene.paths, run)
     records.write_attempt(begun.where, begun.record)
-    book.append("attempt_started", **started_event(begun), swept=swept.removed)
+    book.append("attempt_started", **started_event(begun), swept=swept)
     scene.say(opening(scene, begun))
     for line in chosen.decision.notes:
         scene.say(line)
     for line in begun.lines:
         scene.say(line, level=0 if scene.config.data else 1)
+
+
+def _sweep(scene: Scene, number: int, held: Lease) -> list[str]:
+    """Remove what killed saves of earlier attempts left; what was removed."""
+    from ckptrun.checkpoints import cleanup  # noqa: PLC0415  # a first attempt has nothing to sweep
+
+    swept = cleanup.sweep(scene.paths.checkpoints, scene.paths.trash, number, held.require)
+    for line in swept.left:
+        scene.say(f"warning: {line}", level=-1)
+    return swept.removed
 
 
 def started_event(begun: Begun) -> dict[str, Any]:

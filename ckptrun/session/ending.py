@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun import errors, names
-from ckptrun.checkpoints import scan
 from ckptrun.model import AttemptRecord, Checkpoint, Ended, Learned, Noun, Verdict
 from ckptrun.policy import restart
 from ckptrun.runs import durable, records
@@ -38,6 +37,8 @@ class Result(Noun, frozen=True, kw_only=True):
 
 def judge(scene: Scene, record: AttemptRecord, where: AttemptPaths, ended: Ended, intake: Intake) -> Result:
     """Say how the attempt ended, from what the supervisor saw and what lies on disk."""
+    from ckptrun.checkpoints import scan  # noqa: PLC0415  # not before the script has started
+
     found = scan.scan_run(scene.paths.checkpoints, scene.paths.attempts)
     complete = [item for item in found if item.state == names.COMPLETE]
     newest = complete[-1] if complete else None
@@ -155,6 +156,21 @@ def write(scene: Scene, where: AttemptPaths, result: Result, book: Ledger) -> No
     }
     _try(scene, "attempt.json", lambda: records.write_attempt(where, record))
     _try(scene, "the ledger", lambda: book.append("attempt_ended", **fields))
+
+
+def never_started(
+    scene: Scene, where: AttemptPaths, record: AttemptRecord, book: Ledger, error: errors.CkptrunError
+) -> None:
+    """Close the record of an attempt whose command could not even be started, so that the next start need not guess."""
+    closed = msgspec.structs.replace(
+        record,
+        ended=records.now_text(scene.clock()),
+        outcome=names.FAILED,
+        why=f"it could not be started: {error.message}",
+        exit_code=error.exit_code,
+    )
+    _try(scene, "attempt.json", lambda: records.write_attempt(where, closed))
+    _try(scene, "the ledger", lambda: book.append("attempt_ended", outcome=closed.outcome, why=closed.why))
 
 
 def _try(scene: Scene, what: str, act: Callable[[], None]) -> None:

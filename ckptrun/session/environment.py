@@ -31,7 +31,9 @@ class Given(Noun, frozen=True, kw_only=True):
     grace: float = names.DEFAULT_GRACE_SECONDS
     every: str = ""
     tracker_ids: Mapping[str, str] = {}
-    python: str = sys.executable  # a virtual environment may lie elsewhere in every job, so the recorded command does not name it
+    python: str = (
+        sys.executable
+    )  # a virtual environment may lie elsewhere in every job, so the recorded command does not name it
 
 
 def fill(command: Sequence[str], given: Given) -> list[str]:

@@ -9,7 +9,6 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ckptrun import errors, names
-from ckptrun.checkpoints import scan
 from ckptrun.runs import control
 from ckptrun.session import scene as scenes
 
@@ -83,6 +82,8 @@ class Ground:
 
     def saved_since(self, since: float) -> Checkpoint | None:
         """The newest complete checkpoint of this attempt written after `since`: how a save by a script without client is noticed."""
+        from ckptrun.checkpoints import scan  # noqa: PLC0415  # not before the script has started
+
         try:
             found = scan.scan_run(self._scene.paths.checkpoints, self._scene.paths.attempts)
         except (errors.CkptrunError, OSError) as error:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun import errors, names
-from ckptrun.checkpoints import scan
 from ckptrun.runs import control, ledger, records
 from ckptrun.session import attempt as attempts
 from ckptrun.session import ending, resuming
@@ -64,6 +63,8 @@ def _close(scene: Scene, record: AttemptRecord) -> AttemptRecord:
     except errors.CkptrunError:
         progress = None
     step = progress.step if progress is not None and progress.attempt == record.attempt else None
+    from ckptrun.checkpoints import scan  # noqa: PLC0415  # only where there was an attempt before
+
     found = scan.scan_run(scene.paths.checkpoints, scene.paths.attempts)
     complete = [item for item in found if item.state == names.COMPLETE]
     saved = [item.name for item in complete if item.attempt == record.attempt]

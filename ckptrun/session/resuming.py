@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun import errors, names
-from ckptrun.checkpoints import scan, verify
 from ckptrun.policy import resume
 from ckptrun.runs import superseded
 
@@ -51,19 +50,45 @@ def choose(scene: Scene, *, first: bool, parent: str = "") -> Resume:
 
 
 def _choose_whole(scene: Scene, *, once: bool, parent: str) -> Resume:
-    found = scan.scan_run(scene.paths.checkpoints, scene.paths.attempts)
+    found = _found(scene)
     decide = _decider(scene, once=once, parent=parent)
     while True:
         plan = decide(found)
         chosen = plan.chosen
         if chosen is None:
             return plan
-        state, reason = verify.deep(chosen)
+        state, reason = _verified(chosen)
         if state == names.COMPLETE:
             return plan
         if chosen not in found:  # another run's: there is nothing of ours to fall back to
             raise errors.UsageError(f"--from: {chosen.path} is {state}: {reason}", "name another step: RUN@STEP")
         found = [msgspec.structs.replace(item, state=state, reason=reason) if item is chosen else item for item in found]
+
+
+def _found(scene: Scene) -> list[Checkpoint]:
+    """Every checkpoint of the run, oldest first. A first start finds out that there are none for the price of two listings."""
+    if not (holds_something(scene.paths.checkpoints) or holds_something(scene.paths.attempts)):
+        return []
+    from ckptrun.checkpoints import scan  # noqa: PLC0415  # 5 ms that a first start need not pay
+
+    return scan.scan_run(scene.paths.checkpoints, scene.paths.attempts)
+
+
+def _verified(chosen: Checkpoint) -> tuple[str, str]:
+    from ckptrun.checkpoints import verify  # noqa: PLC0415  # as above
+
+    return verify.deep(chosen)
+
+
+def holds_something(directory: str) -> bool:
+    """Whether a directory can be listed and is not empty; one that cannot be listed is left to the scan to complain about."""
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is not None
+    except FileNotFoundError:  # an attempt that was killed before it had one
+        return False
+    except OSError:
+        return True
 
 
 def _decider(scene: Scene, *, once: bool, parent: str) -> Callable[[list[Checkpoint]], Resume]:
