@@ -13,11 +13,19 @@ from ckptrun.client.place import Place
 from ckptrun.client.run import Run
 from ckptrun.model import AttemptRecord, Setting
 from ckptrun.policy.cadence import Every
-from ckptrun.runs import lease, ledger, paths, records
+from ckptrun.runs import documents, durable, holder, lease, ledger, paths, records
 
 
 def me():
     return platforms.detect({}).identity()
+
+
+def rewrite_holder(run, beaten=None, **fields):
+    """What another machine, or an earlier time, would have written; `beaten`: so many seconds ago."""
+    if beaten is not None:
+        fields["heartbeat"] = f"{int((time.time() - beaten) * 1e9):020d}"
+    held = msgspec.structs.replace(holder.read_holder(run.paths), **fields)
+    durable.replace(run.paths.lease_json, documents.encode(held))
 
 
 class Made:
@@ -28,7 +36,9 @@ class Made:
         paths.create(self.paths)
         asked = {"every": Setting(value="10m", source="default"), **(settings or {})}
         created = records.now_text(time.time())
-        records.write_run(self.paths, records.RunRecord(run=name, created=created, command=list(command), cwd=str(root), settings=asked))
+        records.write_run(
+            self.paths, records.RunRecord(run=name, created=created, command=list(command), cwd=str(root), settings=asked)
+        )
 
     @contextmanager
     def attempt(self, *, resumed=None, outcome=names.PREEMPTED, why="SIGTERM", exit_code=75, **ended):
@@ -49,7 +59,9 @@ class Made:
         record = self._record(where, resumed)
         records.write_attempt(where, record)
         book = ledger.Ledger(self.paths.ledger, held.require, time.time, number)
-        book.append("attempt_started", host=record.host, pid=record.pid, why=record.resume_why, resumed_from=record.resumed_from)
+        book.append(
+            "attempt_started", host=record.host, pid=record.pid, why=record.resume_why, resumed_from=record.resumed_from
+        )
         yield Attempt(self.paths, where, record, book)
         if outcome:
             record = msgspec.structs.replace(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ckptrun import names
+from ckptrun import errors, names
 from ckptrun.cli import desk
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
@@ -63,11 +63,20 @@ def _look_up(what: str, root: str, wish: Wish) -> Listing:
             return gather.run_listing(run, wish)
     path = os.path.join(cwd, os.path.expanduser(what))
     if not os.path.isdir(path):
-        raise refs.nothing(what, root)
+        raise _no_directory(what, path, root)
     run = gather.run_around(path)
     if run is not None and os.path.samefile(run.dir, path):
         return gather.run_listing(run, wish)
     return gather.directory_listing(os.path.normpath(path), wish)
+
+
+def _no_directory(what: str, path: str, root: str) -> errors.UsageError:
+    parsed = refs.parse(what)
+    if os.path.lexists(path) or (parsed is not None and refs.run_named(parsed.run, root)):
+        return errors.UsageError(
+            f"{what} is neither a run nor a directory", f"`ckptrun show {what}` tells of one attempt or checkpoint"
+        )
+    return refs.nothing(what, root)
 
 
 def _print(listings: Sequence[Listing], page: Paper, now: float) -> None:

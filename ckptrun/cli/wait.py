@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ckptrun.runs.paths import RunPaths
 
 _PAUSE = 0.5  # seconds between two looks
+_REST = 20  # times what a look takes: at ten thousand checkpoints it takes long
 
 
 @verb(
@@ -52,19 +53,28 @@ def command(run: str, step: int | None, checkpoint: bool, restarts: bool, timeou
     watch = Watch(where, desk.me(), time.monotonic)
     end = None if timeout is None else time.monotonic() + timeout
     with working.busy(f"waiting for {where.name}", desk.err()):
-        while True:
-            seen = watch.look()
-            reached = goal.reached()
-            if reached:
-                break
-            if _ended(watch, seen, restarts=restarts):
-                return _code(where, seen, goal)
-            if end is not None and time.monotonic() >= end:
-                words.error(f"run {where.name} has not {goal.words} within {units.duration(timeout or 0)}")
-                return names.EXIT_FAILURE
-            time.sleep(_PAUSE)
-    words.say(f"run {where.name} has {reached}")
-    return names.EXIT_OK
+        reached, ended = _wait(watch, goal, end, restarts=restarts)
+    if reached:
+        words.say(f"run {where.name} has {reached}")
+        return names.EXIT_OK
+    if ended is not None:
+        return _code(where, ended, goal)
+    words.error(f"run {where.name} has not {goal.words} within {units.duration(timeout or 0)}")
+    return names.EXIT_FAILURE
+
+
+def _wait(watch: Watch, goal: _Goal, end: float | None, *, restarts: bool) -> tuple[str, Glance | None]:
+    """What was reached, or how the run was found when it had ended; neither when the time is up."""
+    while True:
+        begun = time.monotonic()
+        seen = watch.look()
+        reached = goal.reached()
+        if reached or _ended(watch, seen, restarts=restarts):
+            return reached, seen
+        now = time.monotonic()
+        if end is not None and now >= end:
+            return "", None
+        time.sleep(max(_PAUSE, _REST * (now - begun)))
 
 
 class _Goal:

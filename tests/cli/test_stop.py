@@ -2,7 +2,7 @@ import json
 
 import pytest
 from liverun import training
-from runmaker import Made
+from runmaker import Made, rewrite_holder
 from support import run_ckptrun, start_ckptrun
 
 from ckptrun import names
@@ -94,6 +94,16 @@ def test_a_run_that_waits_to_be_started_again_stays_stopped(tmp_path, outcome, m
         assert (mark(tmp_path)["reason"], mark(tmp_path)["attempt"]) == ("enough", 1)
     else:
         assert done.stderr == "run live is complete: there is nothing to stop\n"
+
+
+def test_a_holder_that_is_not_heard_of_is_asked_and_the_run_stays_stopped(tmp_path):
+    run = Made(tmp_path / "runs", "live")
+    with run.attempt(outcome=""):
+        rewrite_holder(run, host="node9", boot_id="another", beaten=3600)
+        done = stop(tmp_path, "--timeout", "0.3s", "--reason", "enough", "live")
+    assert done.returncode == 1
+    assert "error: run live has NOT answered after " in done.stderr
+    assert (mark(tmp_path)["reason"], mark(tmp_path)["attempt"]) == ("enough", 1)
 
 
 def test_there_is_no_such_run(tmp_path):

@@ -1,25 +1,16 @@
 import os
 import time
 
-import msgspec
 import pytest
-from runmaker import Made, me
+from runmaker import Made, me, rewrite_holder
 
 from ckptrun import names
 from ckptrun.report import attending, overview
-from ckptrun.runs import control, documents, durable, holder
+from ckptrun.runs import control
 
 
 def look(run):
     return overview.look(run.paths, me(), time.time())
-
-
-def rewrite_holder(run, beaten=None, **fields):
-    """What another machine, or an earlier time, would have written; `beaten`: so many seconds ago."""
-    if beaten is not None:
-        fields["heartbeat"] = f"{int((time.time() - beaten) * 1e9):020d}"
-    held = msgspec.structs.replace(holder.read_holder(run.paths), **fields)
-    durable.replace(run.paths.lease_json, documents.encode(held))
 
 
 @pytest.fixture
@@ -76,7 +67,6 @@ def test_what_a_holder_tells(run, changed, state, reason):
         assert (seen.state, seen.outcome) == (state, "")
         assert overview.reason(seen).startswith(reason)
         assert overview.held(run.paths, me()) == (state != "ended")
-        durable.replace(run.paths.lease_json, documents.encode(holder.read_holder(run.paths)))
 
 
 @pytest.mark.parametrize(
