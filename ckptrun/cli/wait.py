@@ -10,7 +10,7 @@ import click
 from ckptrun import names, units
 from ckptrun.cli import asking, desk, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import RUN, root_option, working_directory
+from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.report import overview, refs, working
 from ckptrun.report.attending import Watch
 
@@ -46,35 +46,48 @@ _REST = 20  # times what a look takes: at ten thousand checkpoints it takes long
 @click.option("--restarts", is_flag=True, help="After a preemption wait for the next start, and so on.")
 @click.option("--timeout", type=asking.Duration(), metavar="TIME", help="No longer than this.")
 @root_option
-def command(run: str, step: int | None, checkpoint: bool, restarts: bool, timeout: float | None, root: str) -> int:
+@json_option
+def command(
+    run: str, *, step: int | None, checkpoint: bool, restarts: bool, timeout: float | None, root: str, as_json: bool
+) -> int:
     """Wait until nobody runs a run any more, or until it has come so far."""
     where = refs.the_run(run, root=root, cwd=working_directory())
     goal = _Goal(where, step, checkpoint=checkpoint)
     watch = Watch(where, desk.me(), time.monotonic)
     end = None if timeout is None else time.monotonic() + timeout
     with working.busy(f"waiting for {where.name}", desk.err()):
-        reached, ended = _wait(watch, goal, end, restarts=restarts)
+        reached, seen, in_time = _wait(watch, goal, end, restarts=restarts)
     if reached:
-        words.say(f"run {where.name} has {reached}")
-        return names.EXIT_OK
-    if ended is not None:
-        return _code(where, ended, goal)
-    words.error(f"run {where.name} has not {goal.words} within {units.duration(timeout or 0)}")
-    return names.EXIT_FAILURE
+        code, text = names.EXIT_OK, f"run {where.name} has {reached}"
+    elif in_time:
+        code, text = _ending(where, seen, goal)
+    else:
+        code, text = names.EXIT_FAILURE, f"run {where.name} has not {goal.words} within {units.duration(timeout or 0)}"
+    if as_json:
+        _print_document(where, seen, code, text, reached=bool(reached))
+    else:
+        words.say(text)
+    return code
 
 
-def _wait(watch: Watch, goal: _Goal, end: float | None, *, restarts: bool) -> tuple[str, Glance | None]:
-    """What was reached, or how the run was found when it had ended; neither when the time is up."""
+def _print_document(run: RunPaths, seen: Glance, code: int, text: str, *, reached: bool) -> None:
+    how = {"attempt": seen.number or None, "outcome": seen.outcome or None, "running": seen.held, "reached": reached}
+    desk.print_document({"format": names.FORMAT, "run": run.name, **how, "exit_code": code, "text": text})
+
+
+def _wait(watch: Watch, goal: _Goal, end: float | None, *, restarts: bool) -> tuple[str, Glance, bool]:
+    """What was reached, how the run was found at last, and False where the time was up before either."""
     while True:
         begun = time.monotonic()
         seen = watch.look()
         reached = goal.reached()
         if reached or _ended(watch, seen, restarts=restarts):
-            return reached, seen
+            return reached, seen, True
         now = time.monotonic()
         if end is not None and now >= end:
-            return "", None
-        time.sleep(max(_PAUSE, _REST * (now - begun)))
+            return "", seen, False
+        rest = max(_PAUSE, _REST * (now - begun))
+        time.sleep(rest if end is None else min(rest, end - now))
 
 
 class _Goal:
@@ -114,17 +127,16 @@ def _ended(watch: Watch, seen: Glance, *, restarts: bool) -> bool:
     return bool(seen.outcome) or watch.abandoned(seen)
 
 
-def _code(run: RunPaths, seen: Glance, goal: _Goal) -> int:
-    record = seen.record
+def _ending(run: RunPaths, seen: Glance, goal: _Goal) -> tuple[int, str]:
+    """The exit code and the sentence for a run that has ended."""
+    record, head = seen.record, f"run {run.name}, attempt {seen.number}"
     if record is None or not record.outcome:
-        words.error(
-            f"run {run.name}: attempt {seen.number} ended without a word: ckptrun was killed or its machine was lost"
-        )
-        return names.EXIT_FAILURE
-    words.say(f"run {run.name}, attempt {seen.number} {seen.outcome.replace('_', ' ')}: {record.why}")
+        return names.EXIT_FAILURE, f"{head} ended without a word: ckptrun was killed, or its machine was lost"
+    text = f"{head} {seen.outcome.replace('_', ' ')}: {record.why}"
+    if goal.any:
+        text += f"; it has not {goal.words}"
     if goal.any and seen.outcome == names.COMPLETED:
-        words.error(f"run {run.name} is complete and has not {goal.words}")
-        return names.EXIT_FAILURE
+        return names.EXIT_FAILURE, text
     if record.exit_code is None:  # closed by the start after it
-        return names.EXIT_OK if seen.outcome == names.COMPLETED else names.EXIT_FAILURE
-    return record.exit_code
+        return (names.EXIT_OK if seen.outcome == names.COMPLETED else names.EXIT_FAILURE), text
+    return record.exit_code, text

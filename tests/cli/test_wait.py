@@ -47,7 +47,7 @@ def test_until_a_checkpoint_until_a_step(tmp_path):
         assert int(done.stderr.split("step-")[1]) >= 60
         assert wait(tmp_path, "--step", "1", "live").stderr.startswith("run live has reached step ")
         done = wait(tmp_path, "--step", "900000", "--timeout", "1s", "live")
-        assert (done.returncode, done.stderr) == (1, "error: run live has not reached step 900000 within 1.0 s\n")
+        assert (done.returncode, done.stderr) == (1, "run live has not reached step 900000 within 1.0 s\n")
 
 
 def test_complete_before_it_came_so_far(tmp_path):
@@ -55,7 +55,14 @@ def test_complete_before_it_came_so_far(tmp_path):
         pass
     done = wait(tmp_path, "--step", "6", "live")
     assert done.returncode == 1
-    assert "error: run live is complete and has not reached step 6" in done.stderr
+    assert done.stderr == "run live, attempt 1 completed: done; it has not reached step 6\n"
+    document = json.loads(wait(tmp_path, "--json", "--step", "6", "live").stdout)
+    assert (document["outcome"], document["reached"], document["exit_code"], document["running"]) == (
+        "completed",
+        False,
+        1,
+        False,
+    )
     assert wait(tmp_path, "--step", "5", "live").returncode == 0
 
 
