@@ -31,7 +31,7 @@ class Children:
 
     def reap(self) -> bool:
         """Take leave of orphans that have ended; False when there is no child at all, so that nothing of the tree is left."""
-        while True:
+        while hasattr(os, "waitid"):  # not on an old macOS
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
@@ -39,6 +39,7 @@ class Children:
             if found is None or found.si_pid == self.pid or not self._is_orphan(found.si_pid):
                 return True
             os.waitpid(found.si_pid, os.WNOHANG)
+        return True
 
     def close(self) -> None:
         """Let go of the pidfd."""

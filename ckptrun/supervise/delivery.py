@@ -8,6 +8,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ckptrun import names, units
 from ckptrun.model import Noun
 from ckptrun.supervise import golang, relays, tree
@@ -41,29 +43,46 @@ class Delivery:
         self._asked: set[Key] = set()
         self._below: set[Key] = set()  # descendants of somebody asked, also after they were orphaned
         self._seen: set[Key] = set()
+        self._blocking: set[Key] = set()  # who blocked the save signal at the last look
 
-    def look(self, request: Request) -> list[Sent]:
-        """Signal whoever catches the save signal by now; for a stop that nobody catches, whoever catches SIGTERM."""
+    def look(self, request: Request, *, read: bool = False) -> list[Sent]:
+        """Signal whoever catches the save signal by now; for a stop that nobody catches, whoever catches SIGTERM.
+
+        `read`: the script reads the request file (it said hello), so that a handler for SIGTERM is there for something else.
+        """
         if request.id != self._request:
             self._request, self._asked = request.id, set()
         procs = tree.descendants(self._root)
         self._note_orphans(procs)
         sent = self._send(procs, self._signal, runtimes_too=self._runtimes_too)
         if request.action == names.SAVE_AND_STOP:
-            if not self._asked:
-                sent += self._send(procs, signal.SIGTERM, runtimes_too=False)
+            if not self._asked and not read:
+                sent += self._send(procs, signal.SIGTERM, runtimes_too=False, blocked_too=False)
             for each in procs:
                 if each.state == tree.STOPPED:  # it could not act on anything
                     tree.send(each, signal.SIGCONT)
         self._seen.update(each.key for each in procs)
         return sent
 
-    def _send(self, procs: list[Proc], number: int, *, runtimes_too: bool) -> list[Sent]:
-        chosen = catchers(procs, number, runtimes_too=runtimes_too, covered=self._below, closed=self._asked)
+    def _send(self, procs: list[Proc], number: int, *, runtimes_too: bool, blocked_too: bool = True) -> list[Sent]:
+        seen = {each.pid: tree.masks(each.pid) for each in procs}
+        steady = self._steadily_blocking(procs, seen) if blocked_too else set()
+        for each in procs:
+            if each.key not in steady:
+                seen[each.pid] = replace(seen[each.pid], blocked=0)
+        chosen = catchers(
+            procs, number, runtimes_too=runtimes_too, covered=self._below, closed=self._asked, masks=seen.__getitem__
+        )
         sent = [Sent(each.pid, tree.describe(each), number) for each in chosen if tree.send(each, number)]
         self._asked.update(each.key for each in chosen)
         self._below.update(below(procs, self._asked))
         return sent
+
+    def _steadily_blocking(self, procs: list[Proc], seen: dict[int, tree.Masks]) -> set[Key]:
+        """Who blocks the save signal now and did at the last look: starting a process blocks everything for a millisecond."""
+        before = self._blocking
+        self._blocking = {each.key for each in procs if _has(seen[each.pid].blocked, self._signal) and each.state != "D"}
+        return self._blocking & before
 
     def _note_orphans(self, procs: list[Proc]) -> None:
         """Who appears as our own child after somebody was asked was orphaned unseen: whose it was cannot be known."""
@@ -125,8 +144,11 @@ def kind_of(pid: int) -> str:
 
 def _catches(masks: tree.Masks, number: int) -> bool:
     """By a handler, or by blocking it to wait for it: the command was started with an empty mask."""
-    bit = 1 << (number - 1)
-    return bool((masks.caught | masks.blocked) & bit and not masks.ignored & bit)
+    return _has(masks.caught | masks.blocked, number) and not _has(masks.ignored, number)
+
+
+def _has(mask: int, number: int) -> bool:
+    return bool(mask >> (number - 1) & 1)
 
 
 def _may_be_asked(kind: str, *, runtimes_too: bool) -> bool:

@@ -37,7 +37,7 @@ class Ending:
         told = []
         for each in _without_handled(procs, self._told):
             if relays.kind(tree.argv(each.pid))[1] == "srun":
-                self._end_step()
+                told += self._end_step(each)
             elif tree.send(each, signal.SIGTERM):
                 told.append(tree.describe(each))
             self._told.add(each.key)
@@ -73,14 +73,15 @@ class Ending:
         if to and number not in self.sent:
             self.sent.append(int(number))
 
-    def _end_step(self) -> None:
+    def _end_step(self, srun: Proc) -> list[str]:
         job = self._env.get("SLURM_JOB_ID", "")
         if self._step_told or not job:
-            return
+            return []
         self._step_told = True
         words = ["sh", "-c", _END_STEP, "ckptrun", job, self._env.get("SLURM_STEP_ID", "")]
         nowhere = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
         os.posix_spawnp("sh", words, dict(self._env), file_actions=nowhere)
+        return [f"the step of {tree.describe(srun)}, by scancel"]
 
 
 def _without_handled(procs: list[Proc], told: set[delivery.Key]) -> list[Proc]:

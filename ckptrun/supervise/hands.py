@@ -70,16 +70,16 @@ class Hands:
         self.delivery = Delivery(self._spec, root, pid)
         self.ending = Ending(root, self._spec.env)
 
-    def do(self, actions: list[ev.Action], request: Request | None) -> None:
+    def do(self, actions: list[ev.Action], request: Request | None, *, read: bool) -> None:
         """Carry out `actions`, what signals somebody first: the rest can wait for a slow disk.
 
-        `request` is the one for which the save signal is due, if any.
+        `request` is the one for which the save signal is due, if any; `read`: the script reads the request file.
         """
         for act in actions:
             if type(act) in _AT_ONCE:
                 self._acts[type(act)](act)
         if request is not None and any(isinstance(act, ev.Ask) and not act.again for act in actions):
-            self.deliver(request)
+            self.deliver(request, read=read)
         for act in actions:
             if type(act) in self._acts and type(act) not in _AT_ONCE:
                 self._acts[type(act)](act)
@@ -113,11 +113,11 @@ class Hands:
         except (CkptrunError, OSError) as error:
             self.complain(f"{error}")
 
-    def deliver(self, request: Request) -> None:
-        """Signal whoever catches the save signal by now and was not asked yet."""
+    def deliver(self, request: Request, *, read: bool) -> None:
+        """Signal whoever catches the save signal by now and was not asked yet; `read`: the script reads the request file."""
         if self.delivery is None:
             return
-        for each in self.delivery.look(request):
+        for each in self.delivery.look(request, read=read):
             self._later.append(partial(self._delivered, each, request))
             if each.number not in self.sent:
                 self.sent.append(each.number)

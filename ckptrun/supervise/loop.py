@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 BEAT = names.HEARTBEAT_SECONDS
+_FROZEN = 5.0  # seconds too late
+_COARSE = 0.1  # seconds: files are stamped with a clock that ticks, not with the one we read
 _INSISTS = frozenset((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))
 
 
@@ -124,8 +126,12 @@ class Supervisor:
             self._look(now)
 
     def _round(self) -> None:
-        ready = self.selector.select(self._timeout())
+        timeout = self._timeout()
+        planned = time.monotonic() + timeout
+        ready = self.selector.select(timeout)
         now = time.monotonic()
+        if now - planned > _FROZEN:  # by a scheduler, a hypervisor: the script was silent because it could not speak
+            self._excuse_silence(now)
         signals = self.intake.take()
         if signal.SIGCONT in signals:
             self._continued()
@@ -153,7 +159,7 @@ class Supervisor:
         self.state, actions = machine.step(self.state, event, now)
         if not actions:
             return
-        self.hands.do(actions, signals_for(self.state))
+        self.hands.do(actions, signals_for(self.state), read=bool(self.state.script.ranks))
         for act in actions:
             if isinstance(act, ev.Ask | ev.Terminate | ev.Kill):
                 self.pace.begin(now)
@@ -222,7 +228,7 @@ class Supervisor:
     def _look(self, now: float) -> None:
         request = signals_for(self.state)
         if request is not None:
-            self.hands.deliver(request)
+            self.hands.deliver(request, read=bool(self.state.script.ranks))
         if self.state.phase == ENDING:
             self.hands.terminate()
         elif self.state.phase == KILLING:
@@ -252,7 +258,7 @@ class Supervisor:
         if state.force is None or state.answered or state.script.ranks or (now - self._saved_at < 1.0 and not ended):
             return
         self._saved_at = now
-        since = self.steady.to_wall(state.forced_at)
+        since = self.steady.to_wall(state.forced_at) - _COARSE
         found = self._from_ground(lambda: self.ground.saved_since(since), default=None)
         if found is not None:
             self._feed(ev.Found(found.name, found.step))
@@ -277,12 +283,19 @@ class Supervisor:
     def _continued(self) -> None:
         """Whose the run is, and what time it is, are looked at before anything goes on."""
         now = time.monotonic()
+        if self._pausing:
+            self._excuse_silence(now)
         self._heartbeat(now)
-        self._feed(ev.Tick(self.streams.active))
         self.streams.resize()
         if self._pausing and self.hands.ending is not None:
             self._pausing = False
+            self._feed(ev.Tick(now))
             self.hands.ending.resume()
+
+    def _excuse_silence(self, now: float) -> None:
+        """The script was stopped with us, so that it could not speak: that is no stall, even before the lease is looked at."""
+        self.streams.active = now
+        self.state = replace(self.state, active=now)
 
     # --- helpers -----------------------------------------------------------------------------------------------------------
     def _from_ground(self, call: Callable[[], T], default: T) -> T:

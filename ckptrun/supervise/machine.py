@@ -153,7 +153,11 @@ def _saved(state: State, event: ev.Saved, now: float, out: Out) -> State:
     mine = state.force is not None and event.request == state.force.id
     script = told.saved(state.script, event, now, state.forced_at if mine else None)
     took = script.save_seconds[-1]
-    out.append(ev.Record("checkpoint", {"name": event.name, "step": event.step, "request": event.request, "seconds": took}))
+    out.append(
+        ev.Record(
+            "checkpoint", {"name": event.name, "step": event.step, "request": event.request, "seconds": round(took, 3)}
+        )
+    )
     state = replace(state, script=script)
     if not event.request:
         return state

@@ -67,8 +67,10 @@ def stepped(script: Script, event: Stepped, now: float) -> Script:
 def saved(script: Script, event: Saved, now: float, asked_at: float | None) -> Script:
     """A checkpoint more; `asked_at` is when it was asked for, if it answers a request."""
     took = event.seconds if asked_at is None else max(now - asked_at, event.seconds)
+    steps = [step for step in (script.step, event.step) if step is not None]  # steps are told once a second only
     return msgspec.structs.replace(
         script,
+        step=max(steps) if steps else None,
         saving=False,
         saved_at=now,
         saved_step=event.step,

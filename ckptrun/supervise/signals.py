@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -72,11 +73,7 @@ class Intake:
 
     def take(self) -> list[int]:
         """The signals that came since the last call, oldest first."""
-        try:
-            while os.read(self._read, 512):
-                pass
-        except BlockingIOError:
-            pass
+        self._empty()
         taken = []
         while self.pending:
             taken.append(self.pending.popleft())
@@ -84,9 +81,19 @@ class Intake:
 
     def wait(self, timeout: float) -> bool:
         """Sleep until a signal comes or `timeout` seconds are over; True when one is pending."""
-        if not self.pending:
-            select.select([self._read], [], [], timeout)
+        until = time.monotonic() + timeout
+        while not self.pending and (left := until - time.monotonic()) > 0:
+            self._empty()
+            if not self.pending:
+                select.select([self._read], [], [], left)
         return bool(self.pending)
+
+    def _empty(self) -> None:
+        try:
+            while os.read(self._read, 512):
+                pass
+        except BlockingIOError:
+            pass
 
     def _enqueue(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002  # the shape of a handler
         self.pending.append(number)

@@ -275,6 +275,7 @@ def test_srun_is_never_sent_sigterm(world):
     with open(os.path.join(world.path, "scancelled")) as file:
         assert file.read().split() == ["-s", "TERM", "77.4"]
     assert world.ended()["child_signal"] == signal.SIGKILL
+    assert world.ledger("ending")[0]["to"][0].endswith("by scancel")
 
 
 @pytest.mark.skipif(not os.access("/sys/fs/cgroup/memory", os.W_OK), reason="no memory control group to put a child into")

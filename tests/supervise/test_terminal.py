@@ -190,6 +190,19 @@ def test_a_deadline_that_passed_while_we_were_stopped(world):
     assert world.ended()["child_signal"] == signal.SIGKILL
 
 
+def test_a_pause_is_no_stall(world):
+    with world.start(*world.script(TICKS), stall_timeout=0.6) as it:
+        it.wait_for("tick 3")
+        it.signal(signal.SIGTSTP)
+        wait_until(lambda: state(it.pid) == psutil.STATUS_STOPPED)
+        time.sleep(0.8)
+        it.signal(signal.SIGCONT)
+        it.wait_for("tick")
+        it.signal(signal.SIGTERM)
+        it.finish(10)
+    assert [each["cause"] for each in world.ended()["requests"]] == ["preempted"]
+
+
 def test_sigcont_beside_sigterm(world):
     """Slurm sends both, in either order."""
     with world.start(*world.script("on('USR1', leave=0); say('ready'); rest()")) as it:

@@ -232,6 +232,36 @@ def test_sigterm_to_who_catches_only_that(world):
     assert [entry["signal"] for entry in world.ledger("delivered")] == ["SIGTERM"]
 
 
+def test_sigterm_is_not_sent_early_to_a_script_that_reads_the_request(world):
+    """It said hello; its handler for SIGTERM is there for something else, and would cut the save short."""
+    body = """
+on('TERM', leave=9); tell(hello={"pid": os.getpid(), "goes_on": True, "rank": 0, "world": 1}); say('ready')
+while not request(): time.sleep(0.02)
+time.sleep(0.5); sys.exit(0)
+"""
+    with world.start(*world.script(body)) as it:
+        it.wait_for("ready")
+        it.signal(signal.SIGUSR1)
+        it.finish()
+    assert world.ended()["child_exit"] == 0
+    assert world.ended()["sent_signals"] == []
+
+
+def test_a_script_that_keeps_starting_processes_seems_to_block_everything(world):
+    """For a millisecond each time: that is not waiting for a signal."""
+    body = """
+import subprocess
+say('ready')
+while True:
+    subprocess.run(["true"])
+"""
+    with world.start(*world.script(body), grace=1.5, term_to_kill=3) as it:
+        it.wait_for("ready")
+        it.signal(signal.SIGUSR1)
+        it.finish()
+    assert world.ended()["sent_signals"] == [signal.SIGTERM]
+
+
 def test_descendants_of_one_that_was_asked_are_not_asked_when_they_are_orphaned(world):
     body = """
 import subprocess
