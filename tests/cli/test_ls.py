@@ -3,7 +3,7 @@ import os
 
 import pytest
 from runmaker import Made
-from support import run_ckptrun, write_files
+from support import run_ckptrun
 
 
 @pytest.fixture
@@ -147,12 +147,27 @@ def test_what_is_not_there(here, args, says):
     assert says in done.stderr
 
 
-def test_a_directory_that_cannot_be_read(here):
-    write_files(here / "runs" / "digits", {})
-    os.rename(here / "runs" / "digits" / "checkpoints", here / "gone")
-    (here / "runs" / "digits" / "checkpoints").write_text("a file where a directory should be")
+def test_a_directory_that_cannot_be_read_is_not_an_empty_one(here):
+    os.rename(here / "runs/digits/checkpoints", here / "gone")
+    os.symlink("checkpoints", here / "runs/digits/checkpoints")  # a loop: not even root can list it
     done = run_ckptrun("ls", "digits", cwd=here)
-    assert (done.returncode, done.stdout.count("\n")) in ((0, 1), (74, 0))
+    assert (done.returncode, done.stdout) == (74, "")
+    assert done.stderr.startswith("error: ")
+    assert str(here / "runs/digits/checkpoints") in done.stderr
+    digits, _ = table(ls(here))  # the list of all runs says so, and goes on
+    assert (digits["saved"], str(here / "runs/digits/checkpoints") in digits["remark"]) == ("", True)
+
+
+def test_a_root_with_an_odd_name(weird_path):
+    run = Made(weird_path / "runs", "digits")
+    with run.attempt() as attempt:
+        attempt.save(1)
+    [row] = table(ls(weird_path))
+    assert row["path"].endswith("\\n\\t$HOME; äß 目 */runs/digits")
+    [row] = table(ls(weird_path, "digits"))
+    assert row["state"] == "complete"
+    [series] = json.loads(ls(weird_path, "--json", "digits"))["series"]
+    assert series["directory"] == run.paths.checkpoints
 
 
 def test_the_root_comes_from_the_option_the_environment_or_the_file(here):
