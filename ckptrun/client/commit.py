@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ckptrun.client.early import Early
     from ckptrun.client.place import Place
 
 _PAUSES = (0.02, 0.1, 0.4)  # seconds between looks at a lease that cannot be read
@@ -40,7 +41,9 @@ def open_folder(place: Place, step: int) -> str:
     return folder
 
 
-def commit(folder: str, step: int, place: Place, describe: Callable[[list[contents.File]], bytes]) -> str:
+def commit(
+    folder: str, step: int, place: Place, describe: Callable[[list[contents.File]], bytes], early: Early | None = None
+) -> str:
     """Make `folder` the checkpoint of `step`: its name. `describe` gives the manifest of the files.
 
     Raises:
@@ -50,7 +53,7 @@ def commit(folder: str, step: int, place: Place, describe: Callable[[list[conten
     """
     files, directories = contents.walk(folder)
     contents.refuse_open(folder)
-    contents.settle(folder, files)
+    contents.settle(folder, files, early)
     for directory in reversed(directories[1:]):
         contents.sync_directory(os.path.join(folder, directory))
     _write(os.path.join(folder, names.MANIFEST), describe(files))

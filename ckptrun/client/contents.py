@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ckptrun.client.early import Early
+
 _BUFFER = 1 << 18  # bytes: fits a core's own cache, so that hashing reads what the copy left there
 _WORTH_THREADS = 32 << 20  # bytes: below, starting threads takes longer than they save
 _THREADS = 2  # more do not help: memory is the limit (measured: benchmarks/commit.py)
@@ -97,46 +99,69 @@ def _writes(descriptor: int) -> bool:
     return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
 
 
-def settle(folder: str, files: list[File]) -> None:
-    """Fill in size and digest of each file, and make its content durable.
+def settle(folder: str, files: list[File], early: Early | None = None) -> None:
+    """Fill in size and digest of each file, and make its content durable; `early` has done some of it already.
 
     Raises:
         OSError: reading or fsync failed; the folder cannot be trusted any more.
         ValueError: a file changed meanwhile.
     """
-    new_hash = _hasher()
+    if early is None:
+        _settle(folder, files, None)
+        return
+    early.stop()
+    later = [file for file in files if early.busy_with(os.path.join(folder, file.path))]
+    _settle(folder, [file for file in files if file not in later], early)
+    early.join()
+    _settle(folder, later, early)
+
+
+def _settle(folder: str, files: list[File], early: Early | None) -> None:
     total = sum(os.stat(os.path.join(folder, file.path)).st_size for file in files)
     if total < _WORTH_THREADS or len(files) == 1:
-        _settle_all(folder, files, new_hash)
+        _settle_all(folder, files, early)
         return
     import functools  # noqa: PLC0415  # for large saves only
 
-    _in_threads([functools.partial(_settle_all, folder, files[k::_THREADS], new_hash) for k in range(_THREADS)])
+    _in_threads([functools.partial(_settle_all, folder, files[k::_THREADS], early) for k in range(_THREADS)])
 
 
-def _settle_all(folder: str, files: list[File], new_hash: Callable[[], Any] | None) -> None:
-    buffer = memoryview(bytearray(_BUFFER))
+def _settle_all(folder: str, files: list[File], early: Early | None) -> None:
     for file in files:
-        _settle_one(os.path.join(folder, file.path), file, new_hash() if new_hash else None, buffer)
+        _settle_one(os.path.join(folder, file.path), file, early)
 
 
-def _settle_one(path: str, file: File, digest: Any, buffer: memoryview) -> None:
+def _settle_one(path: str, file: File, early: Early | None) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         before = os.fstat(fd)
         file.size = before.st_size
         if not stat.S_ISREG(before.st_mode):
             raise ValueError(f"{file.path} is not a file any more")
-        if digest is not None:
-            while count := os.readv(fd, [buffer]):
-                digest.update(buffer[:count])
-            file.digest = digest.hexdigest()
+        file.digest = (early.known(before) if early else "") or digest(fd)
         os.fsync(fd)
         after = os.fstat(fd)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise ValueError(f"{file.path} is still being written: the block must not end before")
     finally:
         os.close(fd)
+
+
+def digest(fd: int) -> str:
+    """XXH3-128 of a file from where it is open, in hex; "" without xxhash."""
+    new_hash = _hasher()
+    if new_hash is None:
+        return ""
+    found = new_hash()
+    buffer = memoryview(bytearray(min(_BUFFER, os.fstat(fd).st_size + 1)))
+    while count := os.readv(fd, [buffer]):
+        found.update(buffer[:count])
+    return str(found.hexdigest())
+
+
+def can_hash() -> bool:
+    """Is xxhash there? Without it a manifest has sizes only."""
+    return _hasher() is not None
 
 
 def _in_threads(parts: list[Callable[[], None]]) -> None:

@@ -6,7 +6,7 @@ import os
 import pathlib
 import time
 
-from ckptrun.client import commit, manifest
+from ckptrun.client import commit, early, manifest
 from ckptrun.client.notify import clipped, say, told
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ckptrun.client.contents import File
+    from ckptrun.client.early import Early
     from ckptrun.client.notify import Notify
     from ckptrun.client.place import Place
 
@@ -34,6 +35,7 @@ class Saving:
         self._fields = fields  # of the manifest: step, epoch, metrics, reason, request
         self._ended = ended  # told the checkpoint's name, "" when nothing was saved
         self._folder = ""
+        self._early: Early | None = None
         self._began = 0.0
 
     def __enter__(self) -> pathlib.Path:
@@ -42,6 +44,7 @@ class Saving:
         try:
             commit.require_lease(self._place)
             self._folder = commit.open_folder(self._place, self._step)
+            self._early = None if self._place.rank else early.start(self._folder)
         except BaseException as error:
             self._failed(error)
             raise
@@ -61,7 +64,7 @@ class Saving:
             if name:
                 self._drop()
             else:
-                name = commit.commit(self._folder, self._step, self._place, self._describe)
+                name = commit.commit(self._folder, self._step, self._place, self._describe, self._early)
         except BaseException as error:
             self._failed(error)
             raise
@@ -103,4 +106,6 @@ class Saving:
             say(left)
 
     def _discard(self) -> str:
+        if self._early is not None:
+            self._early.join()
         return commit.discard(self._folder) if self._folder else ""

@@ -27,7 +27,7 @@ import pytest
 import support
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 MUTATING = tuple(
     "open openat creat mkdir mkdirat rename renameat renameat2 link linkat symlink symlinkat unlink unlinkat rmdir write pwrite64 writev"
@@ -136,7 +136,7 @@ class Case:
         try:
             done = support.run([strace(), *options, *self._argv(root)], cwd=root, env=env)
             with open(trace, "rb") as file:
-                lines = [_decoded(line) for line in file.read().splitlines()]
+                lines = list(_joined(_decoded(line) for line in file.read().splitlines()))
         finally:
             os.unlink(trace)
         fired = any("(INJECTED)" in line or "+++ killed by SIGKILL" in line for line in lines)
@@ -168,6 +168,21 @@ def _calls(trace: list[str], root: str, names: tuple[str, ...], mark: str) -> It
         if begun and name in names and root in rest and not reads and (name, number) not in seen:
             seen.add((name, number))
             yield Call(name, number, rest)
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Calls that another process or thread interrupted in the trace, as one line where they ended."""
+    begun: dict[str, str] = {}
+    for line in lines:
+        pid, _, rest = line.partition(" ")
+        resumed = re.match(r" *<\.\.\. \w+ resumed>(.*)", rest, re.DOTALL)
+        if line.endswith("<unfinished ...>"):
+            begun[pid] = line.removesuffix("<unfinished ...>")
+        elif resumed and pid in begun:
+            yield begun.pop(pid) + resumed[1]
+        else:
+            yield line
+    yield from begun.values()
 
 
 def _decoded(line: bytes) -> str:

@@ -1,0 +1,193 @@
+"""Hashing while the block still writes: what is committed is what lies there at the end, whatever was hashed before."""
+
+import contextlib
+import errno
+import mmap
+import os
+import random
+import threading
+
+import pytest
+
+from ckptrun import names
+from ckptrun.checkpoints import manifest, scan, verify
+from ckptrun.client import contents, early
+
+MIB = 1 << 20
+
+
+def write(path, seed, size=9 * MIB):
+    with open(path, "wb") as file:
+        file.write(random.Random(seed).randbytes(MIB) * (size // MIB))
+
+
+def rewrite(path, seed):
+    with open(path, "r+b") as file:
+        file.seek(4 * MIB)
+        file.write(bytes([seed % 256]) * 1000)
+
+
+def by_mapping(path, seed):
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        file.close()
+        mapped[MIB : MIB + 4] = b"%04d" % (seed % 10_000)
+
+
+def by_link(path, seed):
+    alias = f"{path}.alias"
+    os.link(path, alias)
+    rewrite(alias, seed)
+    os.unlink(alias)
+
+
+def by_rename(path, seed):
+    write(f"{path}.tmp", seed)
+    os.rename(f"{path}.tmp", path)
+
+
+def by_removal(path, seed):
+    os.unlink(path)
+    write(path, seed)
+
+
+def by_truncation(path, _seed):
+    os.truncate(path, MIB)
+    os.truncate(path, 9 * MIB)
+
+
+def by_second_descriptor(path, seed):
+    with open(path, "r+b") as first:
+        with open(path, "r+b") as second:
+            second.write(b"second")
+        first.write(b"%06d" % seed)
+
+
+WAYS = [rewrite, by_mapping, by_link, by_rename, by_removal, by_truncation, by_second_descriptor]
+
+
+def whole(world, step):
+    (found,) = [item for item in scan.scan_run(world.checkpoints, "") if item.step == step]
+    return verify.deep(found)
+
+
+def hashed_early(watcher, path):
+    """Wait until the watcher has hashed this file as it is now."""
+    for _ in range(3000):
+        if watcher.known(os.stat(path)):
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError("it was not hashed")
+
+
+def test_a_large_file_is_hashed_before_the_block_ends(world, monkeypatch):
+    by_thread = []
+    real = contents.digest
+
+    def digest(fd):
+        by_thread.append(threading.current_thread().name)
+        return real(fd)
+
+    monkeypatch.setattr(contents, "digest", digest)
+    saving = world.run().checkpoint(1)
+    with saving as folder:
+        for number in range(3):
+            write(folder / f"part-{number}", number)
+            hashed_early(saving._early, folder / f"part-{number}")
+        (folder / "small").write_bytes(b"1")
+    assert by_thread == ["ckptrun-early"] * 3 + ["MainThread"]
+    assert whole(world, 1) == (names.COMPLETE, "")
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_a_file_that_was_changed_after_it_was_hashed(world, way):
+    saving = world.run().checkpoint(1)
+    with saving as folder:
+        write(folder / "state", 1)
+        hashed_early(saving._early, folder / "state")
+        way(os.fspath(folder / "state"), 7)
+    assert whole(world, 1) == (names.COMPLETE, "")
+
+
+def test_changes_at_any_moment(world):
+    """No waiting: the thread is somewhere in the middle of each file when it is changed, or when the block ends."""
+    rng = random.Random(5)
+    run = world.run()
+    for step in range(25):
+        with run.checkpoint(step) as folder:
+            for _ in range(rng.randrange(1, 6)):
+                path = os.fspath(folder / f"part-{rng.randrange(3)}")
+                if not os.path.exists(path):
+                    write(path, rng.random(), size=rng.choice([9, 17]) * MIB)
+                else:
+                    rng.choice(WAYS)(path, rng.randrange(10_000))
+        assert whole(world, step) == (names.COMPLETE, "")
+
+
+def test_a_file_written_under_another_name_is_hashed_once(world):
+    """As safetensors does: write beside, rename."""
+    saving = world.run().checkpoint(1)
+    with saving as folder:
+        write(folder / ".tmpAbCdEf", 1)
+        hashed_early(saving._early, folder / ".tmpAbCdEf")
+        os.rename(folder / ".tmpAbCdEf", folder / "model.safetensors.bin")
+        assert saving._early.known(os.stat(folder / "model.safetensors.bin"))
+    assert whole(world, 1) == (names.COMPLETE, "")
+
+
+def test_an_fsync_that_failed_early_fails_the_save(world, monkeypatch):
+    """The kernel reports a failed write-back once: a second fsync would be told that all is well."""
+    real = os.fsync
+
+    def fsync(fd):
+        if threading.current_thread().name == "ckptrun-early":
+            raise OSError(errno.EIO, "Input/output error")
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    saving = world.run().checkpoint(1)
+    with pytest.raises(OSError, match="Input/output error"), saving as folder:  # noqa: PT012
+        write(folder / "state", 1)
+        hashed = threading.Event()
+        for _ in range(3000):
+            if saving._early._failed or hashed.wait(0.005):
+                break
+    assert world.names() == []
+
+
+@pytest.mark.parametrize("how", ["well", "raises", "same step"])
+def test_no_thread_and_no_descriptor_is_left(world, how):
+    run = world.run()
+    if how == "same step":
+        world.save(run, 1)
+    world.save(run, 9)  # loads what is loaded once
+    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    with contextlib.suppress(ZeroDivisionError), run.checkpoint(1) as folder:
+        write(folder / "state", 1)
+        assert 1 / (how != "raises")
+    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == (threads, descriptors)
+
+
+@pytest.mark.parametrize("without", ["inotify", "cores"])
+def test_without_a_watch_everything_is_hashed_at_the_end(world, monkeypatch, without):
+    if without == "inotify":
+        monkeypatch.setattr(early, "_watch", lambda _: -1)
+    else:
+        monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    saving = world.run().checkpoint(1)
+    with saving as folder:
+        assert saving._early is None
+        write(folder / "state", 1)
+    assert whole(world, 1) == (names.COMPLETE, "")
+
+
+def test_events_that_were_lost_make_everything_old(world, monkeypatch):
+    saving = world.run().checkpoint(1)
+    with saving as folder:
+        write(folder / "state", 1)
+        watcher = saving._early
+        hashed_early(watcher, folder / "state")
+        monkeypatch.setattr(watcher, "_events", lambda: [""])
+        watcher.stop()
+        assert not watcher.known(os.stat(folder / "state"))
+    assert manifest.read(os.path.join(world.checkpoints, "step-00000001")).files
+    assert whole(world, 1) == (names.COMPLETE, "")

@@ -1,0 +1,106 @@
+"""A whole `ckptrun train`, start, two saves and ending, killed at every system call and with every one of them failing.
+
+Each time: the newest acknowledged checkpoint is there and whole, the same command started again goes on from it (or from a newer one)
+to the end, and no error is silent.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+
+import pytest
+import support
+from crash.harness import ERRORS, Case
+from crash.promise import acknowledged, breaches
+
+SCRIPT = """\
+import os, sys
+import ckptrun
+run = ckptrun.attach()
+start = run.resume_step + 1 if run.resume_from else 0
+print("start", start, flush=True)
+for step in range(start, 4):
+    if run.should_save(step, total=4):
+        with run.checkpoint(step) as folder:
+            (folder / "state.txt").write_text(str(step))
+        print("ack", f"step-{step:08d}", flush=True)
+    if step == 1 and not run.resume_from:
+        sys.exit(9)  # the first attempt ends here: what it saved is what must never be lost
+run.done()
+"""
+TRAIN = ("train", "--run", "r", "--every", "1", "script.py")
+FIRST = "step-00000001"
+# Tidying up may fail in silence: nothing depends on it, and the next start tidies up again.
+MAY_BE_SILENT = ("unlink", "unlinkat", "rmdir", "utimensat", "symlink", "flock")
+SAID = re.compile("No space left|Input/output error|quota|warning|error", re.IGNORECASE)
+
+
+def prepare(root):
+    support.write_files(root, {"script.py": SCRIPT})
+    first = support.run_ckptrun(*TRAIN, cwd=root, env={"TMPDIR": root})
+    assert first.returncode == 9, first.stderr
+
+
+@pytest.fixture
+def case():
+    return Case(prepare, lambda _: support.ckptrun_argv(*TRAIN), lambda root: {"TMPDIR": root}, mark="")
+
+
+@pytest.fixture
+def place():
+    """A short path: a socket is made below it."""
+    path = tempfile.mkdtemp(prefix="cks-", dir="/tmp")
+    yield path
+    shutil.rmtree(path)
+
+
+def struck(case, place, calls, errors):
+    """Every breach of the promise when `calls` are struck: by a kill for each, and by each of `errors(call)`."""
+    for call in calls:
+        with case.killed(place, call) as ran:
+            yield from (f"killed at {call}: {breach}" for breach in judged(ran))
+        for error in errors(call):
+            with case.failed(place, call, error) as ran:
+                yield from (f"{error} at {call}: {breach}" for breach in judged(ran))
+                if ran.code == 0 and not SAID.search(ran.stderr) and call.name not in MAY_BE_SILENT:
+                    yield f"{error} at {call}: it was silent"
+
+
+def below(case, place):
+    """The calls that change something in the world, not those that open a stream again, which has its own way out."""
+    return [call for call in case.calls(place) if '"/proc/' not in call.text and '"/dev/' not in call.text]
+
+
+def judged(ran):
+    """What does not hold after the struck run, and after the same command was started again."""
+    assert ran.fired
+    acks = [FIRST, *acknowledged(ran.stdout)]
+    run_dir = os.path.join(ran.root, "runs", "r")
+    yield from breaches(run_dir, acks)
+    again = support.run_ckptrun(*TRAIN, cwd=ran.root, env={"TMPDIR": ran.root})
+    if again.returncode:
+        yield f"started again it ends with {again.returncode}: {again.stderr}"
+        return
+    newest = int(max(acks)[-8:])
+    started = re.search(r"^start (\d+)$", again.stdout, re.MULTILINE)
+    if started and int(started[1]) <= newest:
+        yield f"started again it went on from {int(started[1]) - 1}, not from {newest}"
+    if not started and "is complete" not in again.stderr:
+        yield f"started again it did nothing: {again.stderr}"
+    yield from breaches(run_dir, [*acks, "step-00000003"])
+
+
+@pytest.mark.timeout(300)
+def test_killed_and_failing_at_some_calls(case, place):
+    calls = below(case, place)
+    assert len(calls) > 60
+    found = list(struck(case, place, calls[3::14], lambda call: [ERRORS[call.number % 3]]))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_killed_and_failing_at_every_call(case, place):
+    found = list(struck(case, place, below(case, place), lambda _: ERRORS))
+    assert not found, "\n".join(found)
