@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -18,51 +19,23 @@ def hook(event, args, seen=[]):
             file.write("\\n".join(loaded))
 sys.addaudithook(hook)
 from ckptrun.cli import main
-sys.argv = ["ckptrun", "train", "script.py"]
+sys.argv = ["ckptrun", "train", "--again", "script.py"]
 main()
 """
-PERMITTED = "click filelock msgspec xxhash ctypes"
-HEAVY = [
-    "asyncio",
-    "concurrent.futures",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "hashlib",
-    "http",
-    "json",
-    "logging",
-    "multiprocessing",
-    "numpy",
-    "pathlib",
-    "psutil",
-    "random",
-    "rich",
-    "socketserver",
-    "ssl",
-    "subprocess",
-    "tempfile",
-    "typing_extensions",
-    "urllib",
-    "uuid",
-    "yaml",
-    "zipfile",
-]
+LIBRARIES = "import click, ctypes, msgspec, xxhash\nfrom filelock import FileLock, Timeout"  # and what these bring along
+with open(os.path.join(os.path.dirname(__file__), "launch_modules.txt"), encoding="ascii") as _file:
+    LISTED = set(_file.read().split())
 
 
-def test_only_what_is_needed_is_loaded_before_the_child_runs(tmp_path):
+def test_only_what_is_on_the_list_is_loaded_before_the_child_runs(tmp_path):
+    """A module more is a millisecond or so more for every start: put it on the list if it is worth that, or import it where it is used."""
     support.write_files(tmp_path, {"script.py": "print('hello')\n"})
-    done = support.run([sys.executable, "-c", AT_FORK], cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    loaded = set((tmp_path / "loaded.txt").read_text().split("\n"))
-    free = _modules_of("import " + PERMITTED.replace(" ", ", "), tmp_path)
-    own = {name for name in loaded if name.split(".")[0] == "ckptrun"}
-    foreign = {name.split(".")[0] for name in loaded - own} - set(sys.stdlib_module_names) - {"__main__"}
-    assert not {name for name in foreign if not name.startswith(("_", "sitecustomize", "distutils"))} - set(
-        PERMITTED.split()
-    )
-    assert not [name for name in HEAVY if name in loaded - free]
-    assert not own & {"ckptrun.client", "ckptrun.report.table"}
+    for attempt in ("first", "second"):
+        done = support.run([sys.executable, "-c", AT_FORK], cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        loaded = set((tmp_path / "loaded.txt").read_text().split("\n"))
+        extra = loaded - _modules_of(LIBRARIES, tmp_path) - LISTED
+        assert not extra, f"{attempt} start: {sorted(extra)}"
 
 
 def test_a_script_loads_the_standard_library_and_names(tmp_path):
