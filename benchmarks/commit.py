@@ -2,8 +2,8 @@
 
     python benchmarks/commit.py [--quick] [--tmpfs DIR] [--disk DIR] [--mib 1024]
 
-Both sides of a row are measured in turn, in one process, medians of 15 (5 with --quick). Each starts on a clean cache of dirty pages
-and with its files removed, so that neither pays for the other.
+Both sides of a row are measured in turn, in one process, medians of 15 (5 with --quick). Before each, the files of the
+other are removed and everything is synced, so that neither pays for the other.
 """
 
 from __future__ import annotations
@@ -18,44 +18,36 @@ import time
 from typing import TYPE_CHECKING
 
 from ckptrun import names
-from ckptrun.checkpoints import manifest, scan
 from ckptrun.client.place import Place
 from ckptrun.client.run import Run
-from ckptrun.model import FileEntry, Manifest
 from ckptrun.policy.cadence import Every
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FILES = 4
-CHECKPOINTS = 10_000
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument(
-        "--quick", action="store_true", help="medians of 5, a quarter of the bytes, a tenth of the checkpoints"
-    )
+    options.add_argument("--quick", action="store_true", help="medians of 5, a quarter of the bytes")
     options.add_argument("--tmpfs", default="/dev/shm", help="a directory in memory")
     options.add_argument("--disk", default="/var/tmp", help="a directory on a disk")
     options.add_argument("--mib", type=int, default=1024, help="MiB in one checkpoint")
     given = options.parse_args()
-    times, size, count = 15, given.mib << 20, CHECKPOINTS
+    times, size = 15, given.mib << 20
     if given.quick:
-        times, size, count = 5, size // 4, count // 10
+        times, size = 5, size // 4
     print(f"{'':34} {'ours':>12} {'against':>12} {'ratio':>7} {'limit':>7}")
-    rows(given.tmpfs, given.disk, times, size, count)
+    rows(given.tmpfs, given.disk, times, size)
 
 
-def rows(tmpfs: str, disk: str, times: int, size: int, count: int) -> None:
+def rows(tmpfs: str, disk: str, times: int, size: int) -> None:
     body = memoryview(bytearray(os.urandom(1 << 20) * (size // FILES >> 20)))
     with tempfile.TemporaryDirectory(dir=tmpfs) as place:
         row("commit in memory / write", *commits(place, body, times, sync=False), 1.15)
     with tempfile.TemporaryDirectory(dir=disk) as place:
         row("commit on disk / write + fsync", *commits(place, body, times, sync=True), 1.10)
-    with tempfile.TemporaryDirectory(dir=tmpfs) as place:
-        row(f"scan of {count} / bare loop", *scans(place, times, count), 2.5)
-        row(f"scan of {count} with sizes / bare loop", *scans(place, times, count, sizes=True), 2.5)
     with tempfile.TemporaryDirectory(dir=tmpfs) as place:
         asked = min(should_save(place) for _ in range(times))
     print(f"{'should_save, nothing asked':34} {asked * 1e6:9.2f} µs {'':>12} {'':>7} {5:4} µs")
@@ -99,50 +91,6 @@ def clear(place: str) -> None:
     for name in (names.CHECKPOINTS, "bare"):
         shutil.rmtree(os.path.join(place, name), ignore_errors=True)
     os.sync()
-
-
-def scans(place: str, times: int, count: int, *, sizes: bool = False) -> tuple[float, float]:
-    """Seconds of scanning `count` checkpoints, and of a loop that only reads their manifests."""
-    home = os.path.join(place, names.CHECKPOINTS)
-    if not os.path.isdir(home):
-        fill(home, count)
-
-    def ours() -> float:
-        began = time.perf_counter()
-        found = scan.scan_run(home, os.path.join(place, names.ATTEMPTS), sizes=sizes)
-        assert len(found) == count
-        return time.perf_counter() - began
-
-    def bare() -> float:
-        began = time.perf_counter()
-        for name in sorted(os.listdir(home)):
-            with open(os.path.join(home, name, names.MANIFEST)) as file:
-                json.load(file)
-        return time.perf_counter() - began
-
-    return alternate(ours, bare, times, lambda: None)
-
-
-def fill(home: str, count: int) -> None:
-    entry = FileEntry(path="state.pt", size=9, xxh3_128="0" * 32)
-    for step in range(count):
-        folder = os.path.join(home, f"{names.STEP_PREFIX}{step:08d}")
-        os.makedirs(folder)
-        body = Manifest(
-            format=1,
-            created="2026-11-20T18:11:47.250Z",
-            files=[entry],
-            step=step,
-            metrics={"loss": 0.5},
-            run="digits-3f9a1c",
-            attempt=1,
-            attempt_id="0" * 32,
-            reason="every",
-        )
-        with open(os.path.join(folder, names.MANIFEST), "wb") as file:
-            file.write(manifest.encode(body))
-        with open(os.path.join(folder, "state.pt"), "wb") as file:
-            file.write(b"x" * 9)
 
 
 def should_save(place: str, calls: int = 20_000) -> float:

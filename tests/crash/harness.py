@@ -78,14 +78,15 @@ class Case:
         env: Callable[[str], dict[str, str]] = lambda _: {},
         *,
         mark: str = MARK,
+        also: tuple[str, ...] = (),
     ) -> None:
         self.prepare = prepare
-        self._argv, self._env, self._mark = argv, env, mark
+        self._argv, self._env, self._mark, self._also = argv, env, mark, also
 
     def calls(self, place: object, names: tuple[str, ...] = MUTATING) -> list[Call]:
-        """Every mutating call below the world, after the mark (all, without one), in order."""
+        """Every mutating call below the world (or a path that holds one of `also`), after the mark (all, if it is ""), in order."""
         with self.baseline(place) as ran:
-            return list(_calls(ran.trace, ran.root, names, self._mark))
+            return list(_calls(ran.trace, (ran.root, *self._also), names, self._mark))
 
     @contextmanager
     def baseline(self, place: object) -> Iterator[Ran]:
@@ -153,7 +154,7 @@ def strace() -> str:
     return found
 
 
-def _calls(trace: list[str], root: str, names: tuple[str, ...], mark: str) -> Iterator[Call]:
+def _calls(trace: list[str], places: tuple[str, ...], names: tuple[str, ...], mark: str) -> Iterator[Call]:
     counts: dict[tuple[str, str], int] = {}
     begun = not mark
     seen = set()
@@ -165,7 +166,7 @@ def _calls(trace: list[str], root: str, names: tuple[str, ...], mark: str) -> It
         counts[pid, name] = number = counts.get((pid, name), 0) + 1
         begun = begun or mark in rest
         reads = name in ("open", "openat") and not any(flag in rest for flag in _CREATES)
-        if begun and name in names and root in rest and not reads and (name, number) not in seen:
+        if begun and name in names and any(place in rest for place in places) and not reads and (name, number) not in seen:
             seen.add((name, number))
             yield Call(name, number, rest)
 
