@@ -1,9 +1,11 @@
 import json
 import os
+import pty
+import subprocess
 
 import pytest
 from runmaker import Made
-from support import run_ckptrun
+from support import ckptrun_argv, clean_env, run_ckptrun
 
 
 @pytest.fixture
@@ -179,11 +181,41 @@ def test_the_root_comes_from_the_option_the_environment_or_the_file(here):
     assert len(table(ls(elsewhere))) == 2
 
 
+def on_terminal(here, *args, **env):
+    """What a terminal of 60 columns is given."""
+    ours, theirs = pty.openpty()
+    settings = {"TERM": "xterm", "COLUMNS": "60", **env}
+    with subprocess.Popen(ckptrun_argv("ls", *args), cwd=here, env=clean_env(settings), stdout=theirs, stderr=theirs) as it:
+        os.close(theirs)
+        text = b""
+        try:
+            while more := os.read(ours, 1 << 16):
+                text += more
+        except OSError:  # EIO: the other side is closed
+            pass
+        os.close(ours)
+        assert it.wait() == 0
+    return text.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_colours_unless_they_are_not_wanted(here):
+    assert "\x1b[32mcomplete\x1b[0m" in on_terminal(here, "digits")
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "\x1b" not in on_terminal(here, "digits", **env)
+
+
+def test_what_a_terminal_is_told_beside_the_tables(here):
+    both = on_terminal(here, "digits", "loose", NO_COLOR="1")
+    assert both.startswith("\ndigits\nstep  loss")
+    assert str(here / "loose") in both.replace("\n", "")
+    assert "3 checkpoints, 10 B; best: lowest loss\n" in both
+    assert on_terminal(here, "./empty", COLUMNS="200") == f"no checkpoints in {here / 'empty'}\n"
+    told = on_terminal(here, "--root", str(here / "none"), NO_COLOR="1")
+    assert "no runs in" in told
+    assert "`ckptrun train SCRIPT`" in told.replace("\n", " ")
+
+
 def test_nobody_reads_to_the_end(here):
-    import subprocess
-
-    from support import ckptrun_argv, clean_env
-
     with subprocess.Popen(
         ckptrun_argv("ls", "digits"), cwd=here, env=clean_env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as it:
