@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ckptrun import errors, names, units
+from ckptrun import names, units
 from ckptrun.cli import desk
 from ckptrun.model import Request
 from ckptrun.report import overview, working
@@ -45,7 +45,12 @@ class Duration(click.ParamType[float]):
 
 def wait_options(function: Function) -> Function:
     """`--timeout TIME` and `--no-wait` as the arguments `timeout` and `no_wait`."""
-    timeout = click.option("--timeout", type=Duration(), metavar="TIME", help="How long to wait for the answer.  [default: the run's grace + 30s]")
+    timeout = click.option(
+        "--timeout",
+        type=Duration(),
+        metavar="TIME",
+        help="How long to wait for the answer.  [default: the run's grace + 30s]",
+    )
     return timeout(click.option("--no-wait", is_flag=True, help="Ask, and do not wait for the answer.")(function))
 
 

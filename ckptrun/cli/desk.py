@@ -56,7 +56,9 @@ def who() -> str:
 
 def metric_options(function: Function) -> Function:
     """`--metric NAME` and `--mode` as the arguments `metric` and `mode`: what picks the best checkpoint."""
-    metric = click.option("--metric", default="", metavar="NAME", help="Metric of the best.  [default: a validation metric, else a loss]")
+    metric = click.option(
+        "--metric", default="", metavar="NAME", help="Metric of the best.  [default: a validation metric, else a loss]"
+    )
     ends = click.Choice([roles.MIN, roles.MAX, roles.AUTO])
     mode = click.option("--mode", type=ends, default=roles.AUTO, help="Which end of it is better.  [default: by its name]")
     return metric(mode(function))
