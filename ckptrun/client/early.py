@@ -45,7 +45,7 @@ class Early:
             if not self._stopped:
                 self._stopped = True
                 self._closed()
-                os.write(self._stopping[1], b".")
+                os.close(self._stopping[1])  # wakes the thread; a write could fail, and it would be waited for in vain
 
     def busy_with(self, path: str) -> bool:
         """Is this file being hashed at this moment?"""
@@ -68,7 +68,7 @@ class Early:
         """Wait for the file that is being hashed, and let go of everything else."""
         self.stop()
         self._thread.join()
-        for fd in (self._watch, *self._stopping):
+        for fd in (self._watch, self._stopping[0]):
             if fd >= 0:
                 os.close(fd)
         self._watch, self._stopping = -1, (-1, -1)
