@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ckptrun.supervise.tree import Proc
 
 Key = tuple[int, int]
+_STEADY = 3  # looks: a tenth of a second
 
 
 class Sent(Noun, frozen=True):
@@ -43,7 +44,7 @@ class Delivery:
         self._asked: set[Key] = set()
         self._below: set[Key] = set()  # descendants of somebody asked, also after they were orphaned
         self._seen: set[Key] = set()
-        self._blocking: set[Key] = set()  # who blocked the save signal at the last look
+        self._blocking: dict[Key, int] = {}  # who blocks the save signal, at how many looks in a row
 
     def look(self, request: Request, *, read: bool = False) -> list[Sent]:
         """Signal whoever catches the save signal by now; for a stop that nobody catches, whoever catches SIGTERM.
@@ -79,10 +80,10 @@ class Delivery:
         return sent
 
     def _steadily_blocking(self, procs: list[Proc], seen: dict[int, tree.Masks]) -> set[Key]:
-        """Who blocks the save signal now and did at the last look: starting a process blocks everything for a millisecond."""
-        before = self._blocking
-        self._blocking = {each.key for each in procs if _has(seen[each.pid].blocked, self._signal) and each.state != "D"}
-        return self._blocking & before
+        """Who blocks the save signal at several looks in a row: starting a process blocks everything for a millisecond."""
+        blocking = [each.key for each in procs if _has(seen[each.pid].blocked, self._signal) and not seen[each.pid].starting]
+        self._blocking = {key: self._blocking.get(key, 0) + 1 for key in blocking}
+        return {key for key, looks in self._blocking.items() if looks >= _STEADY}
 
     def _note_orphans(self, procs: list[Proc]) -> None:
         """Who appears as our own child after somebody was asked was orphaned unseen: whose it was cannot be known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 from ckptrun.supervise import delivery, relays, tree
@@ -19,6 +20,7 @@ _END_STEP = """
 steps=$(squeue -h -s -j "$1" -o %i 2>/dev/null | grep -E '^[0-9_]+[.][0-9]+$' | grep -vx "$1[.]${2:-none}")
 [ "$(echo "$steps" | wc -l)" = 1 ] && [ -n "$steps" ] && exec scancel -s TERM "$steps"
 """
+_STOPS_WITHIN = 0.5  # seconds
 
 
 class Ending:
@@ -54,14 +56,14 @@ class Ending:
         return hit
 
     def pause(self) -> None:
-        """Stop the tree, again and again until nothing new has appeared; those that were stopped before stay so later."""
-        while True:
-            running = [each for each in tree.descendants(self._root) if each.state not in (tree.STOPPED, "t")]
+        """Stop the tree, again and again until nothing new appears; those that were stopped before stay so later."""
+        until = time.monotonic() + _STOPS_WITHIN
+        while running := [each for each in tree.descendants(self._root) if each.state not in (tree.STOPPED, "t")]:
             known = {each.key for each in self._paused}
-            new = [each for each in running if each.key not in known and tree.send(each, signal.SIGSTOP)]
-            if not new:
+            self._paused += [each for each in running if each.key not in known and tree.send(each, signal.SIGSTOP)]
+            if time.monotonic() > until:  # one that waits for a disk stops when that has answered
                 return
-            self._paused += new
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let those go on that we stopped, the innermost first, so that nobody finds a child that does not answer."""

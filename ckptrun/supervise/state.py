@@ -130,8 +130,10 @@ def raise_at(state: State) -> float | None:
     """When we give notice of a known end ourselves."""
     if state.limit is None or stopping(state) or state.notice is not None:
         return None
-    end = state.limit - BOOKKEEPING
-    return notice.raise_at(end, learned(state), goes_on=goes_on(state), grace=state.rules.grace)
+    end, known = state.limit - BOOKKEEPING, learned(state)
+    at = notice.raise_at(end, known, goes_on=goes_on(state), grace=state.rules.grace)
+    guessed = known.save is None and known.first_save is None
+    return max(at, (state.started + end) / 2) if guessed else at  # what is only guessed may not take more than half the time
 
 
 def last_call_at(state: State) -> float | None:

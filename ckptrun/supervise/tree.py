@@ -35,6 +35,7 @@ class Masks(Noun, frozen=True):
     blocked: int = 0
     ignored: int = 0
     caught: int = 0
+    starting: bool = False  # waits for a process that it is just starting, and blocks everything until that runs
 
 
 def descendants(root: int, proc: str = "/proc") -> list[Proc]:
@@ -69,12 +70,12 @@ def read(pid: int, proc: str = "/proc") -> Proc | None:
 
 def masks(pid: int, proc: str = "/proc") -> Masks:
     """Which signals the process blocks, ignores and catches; all zero when that cannot be known."""
-    found = {}
+    found: dict[str, str] = {}
     for line in _text(f"{proc}/{pid}/status").splitlines():
         key, _, value = line.partition(":")
-        if key in ("SigBlk", "SigIgn", "SigCgt"):
-            found[key] = int(value, 16)
-    return Masks(found.get("SigBlk", 0), found.get("SigIgn", 0), found.get("SigCgt", 0))
+        found[key] = value
+    blocked, ignored, caught = (int(found.get(key, "0"), 16) for key in ("SigBlk", "SigIgn", "SigCgt"))
+    return Masks(blocked, ignored, caught, found.get("State", "").lstrip().startswith("D"))  # vfork waits like a disk
 
 
 def argv(pid: int, proc: str = "/proc") -> list[str]:
