@@ -61,6 +61,7 @@ class Run:
         self._total: int | None = None
         self._epoch: float | None = None
         self._metrics: tuple[int | None, Mapping[str, Any] | None] = (None, None)  # of which step
+        self._size = 0  # bytes of the last checkpoint
         self._reported: tuple[int | None, float] = (None, 0.0)  # which step, when
         last = Last(self.resume_step, self._resumed.epoch if self._resumed else None, time.monotonic())
         looks = _looks(place, signals=signals and not (place.world > 1 and agree is None))
@@ -127,7 +128,7 @@ class Run:
         Raises:
             LeaseLost, OSError, ValueError: on leaving the block: it was not saved, and nothing of it is left.
         """
-        from ckptrun.client.saving import Saving  # noqa: PLC0415  # pathlib and more, not before the first save
+        from ckptrun.client.saving import WORTH_A_THREAD, Saving  # noqa: PLC0415  # pathlib and more, not before the first save
 
         step = _whole(step)
         epoch = self._epoch if epoch is None else _epoch(epoch)
@@ -135,7 +136,12 @@ class Run:
             metrics = self._metrics[1]
         why, request = self._deciding.saving(step)
         fields = {"step": step, "epoch": epoch, "metrics": metrics, "reason": why, "request": request}
-        return Saving(self._place, self._notify, fields, lambda name: self._deciding.ended(step, epoch, name))
+
+        def ended(name: str, size: int) -> None:
+            self._size = size or self._size
+            self._deciding.ended(step, epoch, name)
+
+        return Saving(self._place, self._notify, fields, ended, large=self._size >= WORTH_A_THREAD)
 
     def progress(self, step: int, total: int | None = None, epoch: float | None = None) -> None:
         """Say where the training is: it is sent on at most once a second. `should_save` says it too."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ckptrun.client.notify import Notify
     from ckptrun.client.place import Place
 
+WORTH_A_THREAD = 32 << 20  # bytes of the save before: smaller states are hashed in no time
+
 
 class Saving:
     """A save from the moment its folder exists to the acknowledgement.
@@ -28,14 +30,24 @@ class Saving:
     When this attempt has saved this very step already, the block still gets a folder, which is discarded: that checkpoint stands.
     """
 
-    def __init__(self, place: Place, notify: Notify, fields: Mapping[str, Any], ended: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        notify: Notify,
+        fields: Mapping[str, Any],
+        ended: Callable[[str, int], None],
+        *,
+        large: bool = False,
+    ) -> None:
         self._step = fields["step"]
         self._place = place
         self._notify = notify
         self._fields = fields  # of the manifest: step, epoch, metrics, reason, request
-        self._ended = ended  # told the checkpoint's name, "" when nothing was saved
+        self._ended = ended  # told the checkpoint's name, "" when nothing was saved, and its size
+        self._large = large  # worth a thread that hashes while the block writes
         self._folder = ""
         self._early: Early | None = None
+        self._size = 0
         self._began = 0.0
 
     def __enter__(self) -> pathlib.Path:
@@ -44,7 +56,7 @@ class Saving:
         try:
             commit.require_lease(self._place)
             self._folder = commit.open_folder(self._place, self._step)
-            self._early = None if self._place.rank else early.start(self._folder)
+            self._early = early.start(self._folder) if self._large and not self._place.rank else None
         except BaseException as error:
             self._failed(error)
             raise
@@ -70,9 +82,10 @@ class Saving:
             raise
         seconds = round(time.monotonic() - self._began, 3)
         self._notify.send(checkpoint=name, step=self._step, request=self._fields["request"], seconds=seconds)
-        self._ended(name)
+        self._ended(name, self._size)
 
     def _describe(self, files: list[File]) -> bytes:
+        self._size = sum(file.size for file in files)
         fields = {key: value for key, value in self._fields.items() if key != "metrics"}
         fields.update(
             run=self._place.run,
@@ -88,7 +101,7 @@ class Saving:
         self._notify.send(failed=clipped(f"step {self._step}: {told(error)}"))
         left = self._discard()
         say(f"step {self._step} was not saved: {told(error)}" + (f" ({left})" if left else ""))
-        self._ended("")
+        self._ended("", 0)
 
     def _leave_it_to_rank_0(self) -> None:
         wrote = sorted(os.listdir(self._folder))
@@ -97,7 +110,7 @@ class Saving:
             say(
                 f"rank {self._place.rank}: rank 0's folder is the checkpoint; {len(wrote)} written here not kept: {', '.join(wrote[:3])}"
             )
-        self._ended("")
+        self._ended("", 0)
 
     def _drop(self) -> None:
         """Remove a folder that is not needed."""

@@ -5,6 +5,7 @@ import errno
 import mmap
 import os
 import random
+import tempfile
 import threading
 
 import pytest
@@ -65,6 +66,13 @@ def by_second_descriptor(path, seed):
 WAYS = [rewrite, by_mapping, by_link, by_rename, by_removal, by_truncation, by_second_descriptor]
 
 
+def used_to_large(world, **more):
+    """A run whose last save was large, so that the next is watched."""
+    run = world.run(**more)
+    run._size = 1 << 30
+    return run
+
+
 def whole(world, step):
     (found,) = [item for item in scan.scan_run(world.checkpoints, "") if item.step == step]
     return verify.deep(found)
@@ -88,7 +96,7 @@ def test_a_large_file_is_hashed_before_the_block_ends(world, monkeypatch):
         return real(fd)
 
     monkeypatch.setattr(contents, "digest", digest)
-    saving = world.run().checkpoint(1)
+    saving = used_to_large(world).checkpoint(1)
     with saving as folder:
         for number in range(3):
             write(folder / f"part-{number}", number)
@@ -100,7 +108,7 @@ def test_a_large_file_is_hashed_before_the_block_ends(world, monkeypatch):
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 def test_a_file_that_was_changed_after_it_was_hashed(world, way):
-    saving = world.run().checkpoint(1)
+    saving = used_to_large(world).checkpoint(1)
     with saving as folder:
         write(folder / "state", 1)
         hashed_early(saving._early, folder / "state")
@@ -111,7 +119,7 @@ def test_a_file_that_was_changed_after_it_was_hashed(world, way):
 def test_changes_at_any_moment(world):
     """No waiting: the thread is somewhere in the middle of each file when it is changed, or when the block ends."""
     rng = random.Random(5)
-    run = world.run()
+    run = used_to_large(world)
     for step in range(25):
         with run.checkpoint(step) as folder:
             for _ in range(rng.randrange(1, 6)):
@@ -125,7 +133,7 @@ def test_changes_at_any_moment(world):
 
 def test_a_file_written_under_another_name_is_hashed_once(world):
     """As safetensors does: write beside, rename."""
-    saving = world.run().checkpoint(1)
+    saving = used_to_large(world).checkpoint(1)
     with saving as folder:
         write(folder / ".tmpAbCdEf", 1)
         hashed_early(saving._early, folder / ".tmpAbCdEf")
@@ -144,7 +152,7 @@ def test_an_fsync_that_failed_early_fails_the_save(world, monkeypatch):
         real(fd)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    saving = world.run().checkpoint(1)
+    saving = used_to_large(world).checkpoint(1)
     with pytest.raises(OSError, match="Input/output error"), saving as folder:  # noqa: PT012
         write(folder / "state", 1)
         hashed = threading.Event()
@@ -156,10 +164,10 @@ def test_an_fsync_that_failed_early_fails_the_save(world, monkeypatch):
 
 @pytest.mark.parametrize("how", ["well", "raises", "same step"])
 def test_no_thread_and_no_descriptor_is_left(world, how):
-    run = world.run()
+    run = used_to_large(world)
     if how == "same step":
         world.save(run, 1)
-    world.save(run, 9)  # loads what is loaded once
+    world.save(run, 9, {"state": b"1" * (33 * MIB)})  # loads what is loaded once
     threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
     with contextlib.suppress(ZeroDivisionError), run.checkpoint(1) as folder:
         write(folder / "state", 1)
@@ -173,7 +181,7 @@ def test_without_a_watch_everything_is_hashed_at_the_end(world, monkeypatch, wit
         monkeypatch.setattr(early, "_watch", lambda _: -1)
     else:
         monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    saving = world.run().checkpoint(1)
+    saving = used_to_large(world).checkpoint(1)
     with saving as folder:
         assert saving._early is None
         write(folder / "state", 1)
@@ -181,7 +189,7 @@ def test_without_a_watch_everything_is_hashed_at_the_end(world, monkeypatch, wit
 
 
 def test_events_that_were_lost_make_everything_old(world, monkeypatch):
-    saving = world.run().checkpoint(1)
+    saving = used_to_large(world).checkpoint(1)
     with saving as folder:
         write(folder / "state", 1)
         watcher = saving._early
@@ -191,3 +199,33 @@ def test_events_that_were_lost_make_everything_old(world, monkeypatch):
         assert not watcher.known(os.stat(folder / "state"))
     assert manifest.read(os.path.join(world.checkpoints, "step-00000001")).files
     assert whole(world, 1) == (names.COMPLETE, "")
+
+
+def test_small_saves_get_no_thread(world):
+    run = world.run()
+    for step, size in enumerate((1, 40 * MIB, 40 * MIB, 1, 1)):
+        saving = run.checkpoint(step)
+        with saving as folder:
+            (folder / "state").write_bytes(b"1" * size)
+            watched = saving._early is not None
+        assert watched == (step in (2, 3))  # the one before was large
+
+
+def test_in_memory_files_are_mapped_and_hashed_alike(world, monkeypatch, tmp_path):
+    shm = "/dev/shm"
+    if not os.access(shm, os.W_OK):
+        pytest.skip("no tmpfs to write to")
+    with tempfile.TemporaryDirectory(dir=shm) as place:
+        sizes = (8 * MIB - 1, 8 * MIB, 16 * MIB, 16 * MIB + 1, 40 * MIB + 4097)
+        for size in sizes:
+            for home in (place, tmp_path):
+                path = os.path.join(home, str(size))
+                with open(path, "wb") as file:
+                    file.write(random.Random(size).randbytes(size))
+            digests = set()
+            for home in (place, tmp_path):
+                with open(os.path.join(home, str(size)), "rb") as file:
+                    assert contents._is_memory(file.fileno()) or home != place
+                    digests |= {contents.digest(file.fileno()), contents._digest_mapped(file.fileno(), size)}
+                    digests.add(contents._final_digest(file.fileno(), size))
+            assert len(digests) == 1
