@@ -73,6 +73,7 @@ def ask(run: RunPaths, to: Holder, action: str, *, what: str, cause: str = "") -
         by=by,
     )
     control.post(run, request)
+    holder.nudge(run, to, desk.me())
     return request
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from ckptrun.model import Holder
 from ckptrun.runs import documents, durable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 HELD = "held"
 RELEASED = "released"
 _LIMIT = 64 << 10  # bytes
+_STOPPED_STATES = "Tt"
 _ENDED_STATES = "ZX"  # a zombie is dead; some init processes reap them minutes later
 
 
@@ -42,6 +44,23 @@ def alive(paths: RunPaths, holder: Holder, me: Identity) -> bool | None:  # noqa
     if holder.pid_ns != me.pid_ns:
         return None
     return _runs(holder.pid, holder.start_ticks)
+
+
+def nudge(paths: RunPaths, holder: Holder, me: Identity) -> bool:
+    """Have a holder on this machine look into its inbox at once, not only at its next heartbeat; whether it was told.
+
+    SIGCONT is harmless to whoever gets it, and ckptrun looks at everything when it comes. A suspended holder is left suspended.
+    """
+    if holder.pid == me.pid or alive(paths, holder, me) is not True:
+        return False
+    seen = start_ticks(holder.pid)
+    if seen is None or seen[0] in _STOPPED_STATES or seen[1] != holder.start_ticks:
+        return False
+    try:
+        os.kill(holder.pid, signal.SIGCONT)
+    except OSError:  # another user's, or gone by now: it looks at its next heartbeat, or nobody does
+        return False
+    return True
 
 
 def describe(holder: Holder) -> str:

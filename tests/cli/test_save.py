@@ -1,10 +1,13 @@
 import json
 import os
 import signal
+import time
 
 from liverun import training
 from runmaker import Made
 from support import run_ckptrun, start_ckptrun, wait_until
+
+from ckptrun import names
 
 
 def save(here, *args):
@@ -57,13 +60,13 @@ def test_who_does_not_wait_has_asked(tmp_path):
     with training(tmp_path, "deaf"):
         done = save(tmp_path, "--no-wait", "live")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "asked attempt 1 of run live to save\n")
-        [request] = (tmp_path / "runs/live/control/inbox").iterdir()
-        assert json.loads(request.read_text())["action"] == "save"
+        wait_until((tmp_path / "runs/live/control/request.json").exists)
+        assert json.loads((tmp_path / "runs/live/control/request.json").read_text())["action"] == "save"
 
 
 def test_killed_while_somebody_waits(tmp_path):
     with training(tmp_path, "deaf") as it, start_ckptrun("save", "live", cwd=tmp_path) as asking:
-        wait_until(lambda: os.listdir(tmp_path / "runs/live/control/inbox"))
+        wait_until((tmp_path / "runs/live/control/request.json").exists)
         it.signal(signal.SIGKILL)
         asking.wait_for("was NOT saved: the attempt ended before it answered")
         assert asking.finish() == 1
@@ -82,3 +85,10 @@ def test_there_is_no_such_run(tmp_path):
     done = save(tmp_path, "live")
     assert (done.returncode, done.stdout) == (2, "")
     assert "error: there is no run live in" in done.stderr
+
+
+def test_a_holder_on_this_machine_answers_at_once_and_not_at_its_next_heartbeat(tmp_path):
+    with training(tmp_path):
+        began = time.monotonic()
+        assert save(tmp_path, "live").returncode == 0
+        assert time.monotonic() - began < names.HEARTBEAT_SECONDS / 2
