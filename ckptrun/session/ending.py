@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -95,6 +95,8 @@ def _closed(
     scene: Scene, record: AttemptRecord, ended: Ended, verdict: Verdict, newest: Checkpoint | None, saved: list[str]
 ) -> AttemptRecord:
     at = None if newest is None else newest.step
+    heard = [ended.step, at if newest is not None and newest.attempt == record.attempt else None]  # messages may be dropped
+    last = max((step for step in heard if step is not None), default=None)
     return msgspec.structs.replace(
         record,
         ended=records.now_text(scene.clock()),
@@ -106,9 +108,9 @@ def _closed(
         exit_code=verdict.exit_code,
         request=ended.requests[-1].id if ended.requests else "",
         notice=ended.requests[0].reason if ended.requests else "",
-        last_step=ended.step,
+        last_step=last,
         steps_gained=gained(record.resumed_step, at, saved),
-        steps_lost=lost(ended.step, at),
+        steps_lost=lost(last, at),
         checkpoints=saved,
         saves=ended.saves[-REMEMBERED:],
         learned=ended.learned,
@@ -141,9 +143,8 @@ def learned_from(history: Sequence[AttemptRecord]) -> Learned:
 def write(scene: Scene, where: AttemptPaths, result: Result, book: Ledger) -> None:
     """Make the end of the attempt durable: attempt.json, then the ledger. A full disk is said and does not change the outcome."""
     record = result.record
-    fields = {
+    fields: dict[str, Any] = {
         "outcome": record.outcome,
-        "proved": "proved" if record.proved else "assumed",
         "why": record.why,
         "child_exit": record.child_exit,
         "child_signal": record.child_signal,
@@ -154,6 +155,8 @@ def write(scene: Scene, where: AttemptPaths, result: Result, book: Ledger) -> No
         "strays": result.ended.strays,
         "notes": result.ended.notes,
     }
+    if record.outcome == names.COMPLETED:
+        fields["completion"] = "proved" if record.proved else "assumed"
     _try(scene, "attempt.json", lambda: records.write_attempt(where, record))
     _try(scene, "the ledger", lambda: book.append("attempt_ended", **fields))
 
