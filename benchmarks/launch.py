@@ -9,6 +9,7 @@ hits all of them. DIR is where `pip install --target DIR submitit` put it, if it
 from __future__ import annotations
 
 import argparse
+import compileall
 import importlib.util
 import os
 import shutil
@@ -21,6 +22,8 @@ import time
 from typing import NamedTuple
 
 import psutil
+
+import ckptrun
 
 FIRST_LINE = "import time; now = time.monotonic_ns()\nimport sys; open(sys.argv[1], 'w').write(str(now))\n"
 SLEEPER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(3600)\n"
@@ -62,6 +65,7 @@ class Beside(NamedTuple):
 
 def main() -> None:
     options = parse()
+    compileall.compile_dir(os.path.dirname(ckptrun.__file__), quiet=2)  # as pip does when it installs
     with tempfile.TemporaryDirectory(prefix="ckptrun-launch-") as folder:
         contestants, missing = find(options.submitit, folder)
         starts, click = take_turns(contestants, folder, 5 if options.quick else 15)
