@@ -21,7 +21,7 @@ _GONE = (errno.ENOENT, errno.ENOTDIR)
 _PAUSES = (0.05, 0.2, 0.5)  # seconds
 
 
-class Broken(Exception):  # noqa: N818  # a finding, not an error
+class Broken(Exception):  # a finding, not an error
     """Something is not whole, or cannot be read; `state` is one of names.PARTIAL, CORRUPT, UNKNOWN, `reason` says why."""
 
     def __init__(self, state: str, reason: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from ckptrun import errors, names
 from ckptrun.checkpoints import own, siblings, wholeness
 from ckptrun.checkpoints.reading import Broken, Patience
-from ckptrun.layouts import match, naming
+from ckptrun.layouts import match
 from ckptrun.layouts.claim import Entry
 from ckptrun.model import Checkpoint, Series
 from ckptrun.policy import order
@@ -149,6 +149,8 @@ class _Place:
         """The files of a directory that may be a checkpoint, relative to `directory`; none if nothing in it looks like a state."""
         if claim.layout == "own":
             return []
+        from ckptrun.layouts import naming  # noqa: PLC0415  # as in _entry
+
         inside = sorted(wholeness.members(os.path.join(directory, claim.name)))
         return [f"{claim.name}/{name}" for name in inside] if any(map(naming.holds_state, inside)) else []
 
@@ -193,6 +195,8 @@ def _entry(found: os.DirEntry[str]) -> Entry:
         link = found.is_symlink()
         if found.is_dir():
             return Entry(name=found.name, directory=True, link=link)
+        from ckptrun.layouts import naming  # noqa: PLC0415  # only where there are files that are not ours
+
         if not naming.might_be(found.name):
             return Entry(name=found.name, link=link)
         state = found.stat()

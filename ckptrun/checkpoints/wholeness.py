@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ckptrun import names
-from ckptrun.checkpoints import kinds, manifest, own
+from ckptrun.checkpoints import manifest, own
 from ckptrun.checkpoints.reading import Broken, Patience
 from ckptrun.layouts import match
 
@@ -41,6 +41,8 @@ def _by_manifest(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: T
 
 
 def _by_files(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: Tell) -> str:  # noqa: FBT001  # one signature for all
+    from ckptrun.checkpoints import kinds  # noqa: PLC0415  # only where there are files that are not ours
+
     findings = []
     for name in checkpoint.files:
         path = os.path.join(checkpoint.directory, name)

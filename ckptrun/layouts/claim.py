@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     Guesser = Callable[[Sequence["Entry"]], list["Claim"]]
 
+UNFINISHED = "its name is a temporary one: it is being written, or was left by a save that was cut short"
+
 
 class Entry(Noun, frozen=True, kw_only=True):
     """One name in a directory. `directory` is true of a link to one, too."""

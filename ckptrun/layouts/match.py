@@ -6,16 +6,16 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
-from ckptrun.layouts import catalogue, naming, series, single
-from ckptrun.layouts.claim import Claim, Entry
+from ckptrun.layouts import catalogue
+from ckptrun.layouts.claim import UNFINISHED, Claim, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ckptrun.layouts.catalogue import Layout
+    from ckptrun.layouts.claim import Guesser
 
 _IN_NAMES = ("step", "epoch")
-_GUESSERS = (series.claims, single.claims)
 
 
 def claims(entries: Iterable[Entry], layouts: tuple[Layout, ...] = catalogue.CATALOGUE) -> list[Claim]:
@@ -28,12 +28,18 @@ def claims(entries: Iterable[Entry], layouts: tuple[Layout, ...] = catalogue.CAT
             left.append(entry)
         else:
             found.append(claim)
-    for guess in _GUESSERS:
+    for guess in _guessers() if left else ():
         guesses = guess(left)
         taken = {name for claim in guesses for name in claim.files}
         left = [entry for entry in left if entry.name not in taken]
         found.extend(guesses)
     return found
+
+
+def _guessers() -> tuple[Guesser, ...]:
+    from ckptrun.layouts import series, single  # noqa: PLC0415  # a run that holds nothing but ours need not load them
+
+    return series.claims, single.claims
 
 
 def layout(name: str) -> Layout | None:
@@ -49,7 +55,7 @@ def _by_name(entry: Entry, layouts: tuple[Layout, ...]) -> Claim | None:
         if found := complete.fullmatch(entry.name):
             return _claim(item, entry, found, "")
         if unfinished and (found := unfinished.fullmatch(entry.name)):
-            return _claim(item, entry, found, naming.UNFINISHED)
+            return _claim(item, entry, found, UNFINISHED)
     return None
 
 

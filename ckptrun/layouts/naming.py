@@ -42,8 +42,6 @@ PART_WORDS = frozenset(
     " v ver layer layers expert tp pp dp mp size dim width depth bit bits top fp bf copy".split()
 )
 
-UNFINISHED = "its name is a temporary one: it is being written, or was left by a save that was cut short"
-
 _TEMPORARY = re.compile(
     r"(?P<final>.+?)(?:[._-](?:tmp|temp|part|partial|incomplete|writing|new)[\w-]{0,12}|~|\.sw[a-p])", re.DOTALL
 )

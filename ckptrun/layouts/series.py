@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ckptrun.layouts import naming
-from ckptrun.layouts.claim import Claim, Entry
+from ckptrun.layouts.claim import UNFINISHED, Claim, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +129,7 @@ def _claim(entry: Entry, texts: tuple[str, ...], numbers: list[str], column: int
         epoch=int(numbers[epochs[0]]) if epochs else None,
         metrics={_metric(texts, i): float(n) for i, n in enumerate(numbers) if "." in n and _metric(texts, i)},
         time=entry.time,
-        unfinished=naming.UNFINISHED if naming.final_name(entry.name) and not entry.directory else "",
+        unfinished=UNFINISHED if naming.final_name(entry.name) and not entry.directory else "",
         why=f"{entry.name}: {count}",
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun.layouts import naming
-from ckptrun.layouts.claim import Claim, Entry
+from ckptrun.layouts.claim import UNFINISHED, Claim, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ def _claim(entry: Entry) -> Claim | None:
         name=entry.name,
         files=[entry.name],
         time=entry.time,
-        unfinished=naming.UNFINISHED if final else "",
+        unfinished=UNFINISHED if final else "",
         why=_WHY[likeness],
         likeness=likeness,
     )
