@@ -92,7 +92,7 @@ def _started(entry: Entry) -> str:
 
 
 def _ended(entry: Entry) -> str:
-    proved = f" ({entry['proved']})" if entry.get("outcome") == "completed" else ""
+    proved = f" ({entry.get('completion') or entry.get('proved', 'assumed')})" if entry.get("outcome") == "completed" else ""
     notes = "".join(f"; {note}" for note in entry.get("notes") or [])
     return f"{entry['outcome'].replace('_', ' ')}{proved}: {entry['why']}{notes}"
 
