@@ -40,6 +40,7 @@ class JobIdentity(Noun, frozen=True, kw_only=True):
     batch_step: bool = False  # we are the batch step's own process, so that our exit code is the job's
     requeueable: bool = False
     node: str = ""  # the scheduler's name of this machine
+    array_task: str = ""  # "" = not a task of an array
 
 
 class Holder(Noun, frozen=True, kw_only=True):

@@ -59,6 +59,7 @@ ANSWERS = "answers"  # in control/: what became of requests from the inbox
 REFUSED = "refused"  # in control/: what came into the inbox and was not a request
 CHECKPOINTS = "checkpoints"
 ATTEMPTS = "attempts"
+ARRAY_TASK = "{array_task}"  # in a run's name: the number of the task in a scheduler's array
 JOBS = "jobs"  # batch scripts that were submitted for the run, and which jobs they became
 SUPERSEDED = "superseded"
 BACKUP = "backup"

@@ -93,17 +93,19 @@ def _job(
     command = commands.resolve(
         found.rest, literal=found.literal, cwd=settings.chdir or cwd, search=environ.get("PATH", os.defpath)
     )
-    name = settings.run or paths.derive_name(command, cwd)
-    run_paths = paths.run_paths(settings.root, name)
+    sbatch = _sbatch(ctx, found, settings, cwd)
+    array = any(option.name == "--array" for option in sbatch)
+    name = settings.run or paths.derive_name(command, cwd) + (f"-{names.ARRAY_TASK}" if array else "")
+    run_paths = paths.run_paths(settings.root, name.replace(names.ARRAY_TASK, "array"))
     handed = [word for item in found.own if item[0].split("=", 1)[0] not in _NOT_HANDED_ON for word in item]
     separator = ["--"] if found.literal else []
     job = script.Job(
         ckptrun=_ckptrun(),
         arguments=["--run", name, "--root", settings.root, *handed, *separator, *found.rest],
         launcher=script.launcher(command),
-        sbatch=_sbatch(ctx, found, settings, cwd),
-        name=name,
-        output=os.path.join(jobs.folder(run_paths), "%j.out"),
+        sbatch=sbatch,
+        name=run_paths.name,
+        output=os.path.join(jobs.folder(run_paths), "%A_%a.out" if array else "%j.out"),
     )
     return run_paths, job
 

@@ -55,7 +55,8 @@ def flag(given: str, _base: str) -> bool:
 
 def run_name(given: str, _base: str) -> str:
     """A run's name: it is a directory's, and other verbs take it beside paths and options, so little is allowed."""
-    if not 0 < len(given) <= _RUN_LENGTH or not _RUN_LETTERS.issuperset(given) or given[0] in ".-":
+    plain = given.replace(names.ARRAY_TASK, "0")  # filled in by each task of an array
+    if not 0 < len(plain) <= _RUN_LENGTH or not _RUN_LETTERS.issuperset(plain) or plain[0] in ".-":
         raise ValueError(
             f"{given!r} is no name for a run: 1 to {_RUN_LENGTH} of A-Z a-z 0-9 . _ -, beginning with neither . nor -"
         )

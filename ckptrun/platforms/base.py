@@ -43,8 +43,11 @@ class Platform(Protocol):
     def is_over(self, holder: Holder) -> bool | None:
         """Whether the job of a lease's holder has ended; may take 5 s. None = cannot be known."""
 
-    def begin(self) -> list[str]:
-        """Called once, when a start is certain: ask what has to be asked. Sentences about what will be missed in this place."""
+    def begin(self) -> None:
+        """Called once, before anything is done: ask what has to be asked, without waiting."""
+
+    def warnings(self) -> list[str]:
+        """Sentences, each with its remedy, about notices that will not reach us here."""
 
     def signalled(self) -> None:
         """A signal came that may be the platform's: look for its reason, without waiting."""

@@ -37,8 +37,11 @@ class Local:
         """Unknown."""
         return None
 
-    def begin(self) -> list[str]:
+    def begin(self) -> None:
         """Nothing to ask."""
+
+    def warnings(self) -> list[str]:
+        """None: nobody announces anything here."""
         return []
 
     def signalled(self) -> None:

@@ -40,6 +40,14 @@ def parent_name() -> str:
     return _read(f"/proc/{os.getppid()}/comm").strip()
 
 
+def parent_catches(number: int) -> bool:
+    """Whether the process that started us has a handler for this signal, as a shell with a trap has."""
+    for line in _read(f"/proc/{os.getppid()}/status").splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 def _read(path: str) -> str:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

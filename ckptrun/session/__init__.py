@@ -60,8 +60,7 @@ def train(
     with Intake() as intake:
         scene = open_scene(config, command, environ=environ, cwd=cwd, clock=clock, verbosity=verbosity, json_out=json_out)
         try:
-            for sentence in scene.place.begin():
-                scene.say(f"warning: {sentence}", level=-1)
+            scene.place.begin()
             return scheduler.restart(scene, _leased(scene, intake))
         finally:
             scene.place.close()

@@ -12,7 +12,7 @@ from ckptrun.model import AttemptRecord, Checkpoint, Noun, Setting
 from ckptrun.mounts import data as mounts
 from ckptrun.runs import control, documents, paths, provenance, records
 from ckptrun.runs.records import RunRecord
-from ckptrun.session import ending, environment, resuming
+from ckptrun.session import ending, environment, resuming, scheduler
 from ckptrun.session import scene as scenes
 from ckptrun.supervise.spec import Spec
 
@@ -271,6 +271,8 @@ def write_beginning(scene: Scene, begun: Begun, book: Ledger, held: Lease) -> No
     records.write_attempt(begun.where, begun.record)
     book.append("attempt_started", **started_event(begun), swept=swept)
     scene.say(opening(scene, begun))
+    for sentence in [*scene.place.warnings(), *scheduler.too_short(begun.spec)]:
+        scene.say(f"warning: {sentence}", level=-1)
     for line in chosen.decision.notes:
         scene.say(line)
     for line in begun.lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ckptrun import names, platforms
+from ckptrun import errors, names, platforms
 from ckptrun.model import Identity, JobIdentity, Noun
 from ckptrun.report import text
 from ckptrun.runs import paths as run_paths
@@ -60,7 +60,7 @@ def open_scene(
 ) -> Scene:
     """Which run this start belongs to, and where we are. Touches nothing."""
     place = platforms.detect(environ)
-    name = config.run or run_paths.derive_name(command, cwd)
+    job = place.job()
     return Scene(
         config=config,
         command=list(command),
@@ -69,12 +69,28 @@ def open_scene(
         cwd=os.path.normpath(os.path.join(cwd, config.chdir)) if config.chdir else cwd,
         place=place,
         me=place.identity(),
-        job=place.job(),
-        paths=run_paths.run_paths(config.root, name),
+        job=job,
+        paths=run_paths.run_paths(config.root, run_name(config, command, cwd, job.array_task)),
         clock=clock,
         verbosity=verbosity,
         json_out=json_out,
     )
+
+
+def run_name(config: Config, command: Sequence[str], cwd: str, array_task: str) -> str:
+    """The run's name; tasks of an array are runs of their own, unless they were given one name.
+
+    Raises:
+        UsageError: the name wants the number of a task, and this is no array.
+    """
+    if config.run is None:
+        derived = run_paths.derive_name(command, cwd)
+        return f"{derived[: 63 - len(array_task)]}-{array_task}" if array_task else derived
+    if names.ARRAY_TASK in config.run and not array_task:
+        raise errors.UsageError(
+            f"--run {config.run}: this is no task of an array", "submit it with sbatch --array=…, or name the run"
+        )
+    return config.run.replace(names.ARRAY_TASK, array_task)
 
 
 def grace_of(scene: Scene) -> float:

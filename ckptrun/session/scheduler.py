@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from ckptrun import names
+from ckptrun import names, units
 from ckptrun.model import Noun, Request
 from ckptrun.policy import nodes
 from ckptrun.runs import control
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ckptrun.model import AttemptRecord, Ended
     from ckptrun.platforms.base import Why
     from ckptrun.session.scene import Scene
+    from ckptrun.supervise.spec import Spec
 
 SELF, SCHEDULER, EXIT = "self", "scheduler", "exit"
 _FROM_OUTSIDE = ("SIGTERM", "SIGHUP", "SIGUSR1")
@@ -36,6 +37,16 @@ class Finish(Noun, frozen=True, kw_only=True):
 def who_restarts(scene: Scene) -> str:
     """Who starts the run again: self, scheduler or exit (whoever sees the exit code)."""
     return scene.config.restart_by or (SCHEDULER if scene.place.can_restart() else EXIT)
+
+
+def too_short(spec: Spec) -> list[str]:
+    """A sentence when the grace does not hold a step and a save, as they were measured."""
+    step, save = spec.learned.step, spec.learned.save
+    if save is None or (step or 0.0) + save <= spec.grace:
+        return []
+    needed, left = units.duration((step or 0.0) + save), units.duration(spec.grace)
+    remedy = "save more often (--every), or make a save smaller"
+    return [f"a step and a save took {needed}, and only {left} are left after a signal that comes unannounced: {remedy}"]
 
 
 def explained(ended: Ended, why: Why | None, *, late: bool) -> Ended:

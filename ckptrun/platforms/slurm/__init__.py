@@ -4,7 +4,9 @@
     why      why we were signalled, from that (pure)
     again    who starts the job again, and doing it
     ask      questions with a time-out
-    site     what the cluster's configuration means for us
+    site     what the cluster's configuration means for us (pure)
+    place    what is missed where we stand in the batch script (pure)
+    options, script, submit   `ckptrun submit`
 
 scontrol is asked about the job once at the start, once after each signal, and otherwise every ten minutes, each time in a
 child process that nobody waits for. Facts are of Slurm 22.05: SLURM_RESTART_COUNT is absent in a job's first run,
@@ -14,12 +16,13 @@ SLURM_JOB_END_TIME came with 23.02, and the batch step has no SLURM_STEP_ID.
 from __future__ import annotations
 
 import math
+import signal
 import time
 
 from ckptrun import errors, names
 from ckptrun.model import Holder, Identity, JobIdentity
 from ckptrun.platforms import base, machine
-from ckptrun.platforms.slurm import again, ask, site, why
+from ckptrun.platforms.slurm import again, ask, place, site, why
 from ckptrun.platforms.slurm import record as records
 
 TYPE_CHECKING = False
@@ -63,7 +66,7 @@ class Slurm:
         self._asked = -math.inf  # when, by the monotonic clock
         self._record: JobRecord | None = None
         self._site: site.Site | None = None
-        self._site_question: ask.Question | None = None
+        self._partition: site.Partition | None = None
         self._signalled = False
         self._answered_since_signal = False
 
@@ -84,10 +87,11 @@ class Slurm:
             automatic=restart > 0 or bool(environ.get(names.ENV_SUBMITTED)),
             batch_step="SLURM_STEP_ID" not in environ and machine.parent_name() == "slurmstepd",
             node=environ.get("SLURMD_NODENAME", ""),
+            array_task=environ.get("SLURM_ARRAY_TASK_ID", ""),
         )
 
-    def begin(self) -> list[str]:
-        """Ask about the job and the site, and say what will be missed in this place.
+    def begin(self) -> None:
+        """Ask about the job and the site.
 
         Raises:
             UsageError: a heterogeneous job.
@@ -97,9 +101,25 @@ class Slurm:
                 f"Slurm job {self._target} is heterogeneous: its parts are jobs of their own and cannot be requeued together",
                 "submit one job with one kind of node, or one run for each part",
             )
-        self._ask()
-        self._site_question = ask.Question(["scontrol", "show", "config"], self._environ)
-        return []
+        self._asked = time.monotonic()
+        wanted = [f"show job {self._target}", "show config"]
+        if partition := self._environ.get("SLURM_JOB_PARTITION", ""):
+            wanted.insert(1, f"show partition {partition}")
+        self._question = ask.Question(["scontrol", "-o"], self._environ, "\n".join([*wanted, ""]).encode())
+
+    def warnings(self) -> list[str]:
+        """What will be missed here; waits a second for the controller, and says nothing where it does not answer."""
+        self._hear(FIRST_ANSWER_SECONDS)
+        return place.warnings(
+            place.Place(
+                shell=machine.parent_name() if "SLURM_STEP_ID" not in self._environ and not self.job().batch_step else "",
+                forwards=machine.parent_catches(signal.SIGTERM),
+                batch_step=self.job().batch_step,
+            ),
+            self._record,
+            self._site,
+            self._partition,
+        )
 
     # --- when --------------------------------------------------------------------------------------------------------------
     def end_time(self) -> tuple[float | None, str]:
@@ -115,8 +135,8 @@ class Slurm:
 
     def grace(self) -> float | None:
         """KillWait: seconds from Slurm's SIGTERM to its SIGKILL."""
-        cluster = self._cluster()
-        return None if cluster is None else cluster.kill_wait
+        self._hear(FIRST_ANSWER_SECONDS)
+        return None if self._site is None else self._site.kill_wait
 
     def signalled(self) -> None:
         """A signal came: ask why, unless that is being asked at this moment."""
@@ -143,14 +163,14 @@ class Slurm:
 
     def restart(self, exit_code: int, *, insist: bool, exclude: str = "") -> Restart:
         """Have the job started again, by whoever does it here; the last act of an attempt, which may not survive it."""
-        cluster = self._cluster()
+        cause = self.why_stopped()
         plan = again.decide(
             again.Standing(
                 target=self._target,
-                why=self.why_stopped(),
+                why=cause,
                 batch_step=self.job().batch_step,
                 exit_code=exit_code,
-                requeue_codes=cluster.requeue_codes if cluster else frozenset(),
+                requeue_codes=self._site.requeue_codes if self._site else frozenset(),
             )
         )
         if plan.act != again.REQUEUE:
@@ -161,9 +181,6 @@ class Slurm:
     def close(self) -> None:
         """Forget questions that nobody will hear the answer to."""
         self._drop_question()
-        if self._site_question is not None:
-            self._site_question.drop()
-            self._site_question = None
 
     def is_over(self, holder: Holder) -> bool | None:
         """Ask squeue about the holder's job. Our own job's earlier run, and another cluster's job, are unknown."""
@@ -184,22 +201,16 @@ class Slurm:
         if answer is None:
             return
         self._question = None
-        record = records.parse(answer.out) if answer.code == 0 else None
+        record = records.parse(answer.out)
         if record is not None:
             self._record, self._answered_since_signal = record, True
+        if "KillWait" in answer.out:
+            self._site, self._partition = site.parse(answer.out), site.partition(answer.out)
 
     def _drop_question(self) -> None:
         if self._question is not None:
             self._question.drop()
             self._question = None
-
-    def _cluster(self) -> site.Site | None:
-        if self._site is None and self._site_question is not None:
-            answer = self._site_question.poll(FIRST_ANSWER_SECONDS)
-            if answer is not None:
-                self._site_question = None
-                self._site = site.parse(answer.out) if answer.code == 0 else None
-        return self._site
 
     def _from_environment(self) -> float | None:
         try:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PATIENCE = 5.0  # seconds
+_PIPE_HOLDS = 4096  # bytes that can be written to a pipe before anybody reads
 MISSING = 127  # as a shell says that there is no such command
 HANGS = 124  # as timeout(1) says it
 _RESET = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTSTP)
@@ -140,6 +141,11 @@ def ask(
 def _file_of(given: bytes) -> int:
     if not given:
         return os.open(os.devnull, os.O_RDONLY)
+    if len(given) <= _PIPE_HOLDS:
+        reading, writing = os.pipe()
+        os.write(writing, given)
+        os.close(writing)
+        return reading
     import tempfile  # noqa: PLC0415  # only when a job is submitted again
 
     with tempfile.TemporaryFile() as file:

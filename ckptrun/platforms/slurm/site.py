@@ -6,6 +6,14 @@ from ckptrun.model import Noun
 from ckptrun.platforms.slurm import record
 
 
+class Partition(Noun, frozen=True, kw_only=True):
+    """What of a partition decides how its jobs are preempted."""
+
+    name: str = ""
+    grace: float = 0.0  # GraceTime, seconds
+    preempt_mode: str = ""  # OFF, CANCEL, REQUEUE, …
+
+
 class Site(Noun, frozen=True, kw_only=True):
     """A cluster's settings that decide how a job ends and comes back. Times are seconds."""
 
@@ -19,6 +27,20 @@ class Site(Noun, frozen=True, kw_only=True):
     preempt_mode: str = ""
     user_signal_at_preemption: bool = False  # --signal is also sent when a preemption begins
     fields: dict[str, str] = {}
+
+
+def partition(text: str) -> Partition | None:
+    """From the first line of `scontrol show partition -o`, None if there is none."""
+    line = next((line for line in text.splitlines() if line.startswith("PartitionName=")), "")
+    fields = record.split(line)
+    if not fields:
+        return None
+    grace = fields.get("GraceTime", "")
+    return Partition(
+        name=fields["PartitionName"],
+        grace=float(grace) if grace.isdigit() else 0.0,
+        preempt_mode=fields.get("PreemptMode", ""),
+    )
 
 
 def parse(text: str) -> Site:

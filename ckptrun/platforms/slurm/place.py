@@ -1,0 +1,57 @@
+"""What of Slurm's notices does not reach ckptrun where it stands in a batch script, and what to do about it. Pure.
+
+With proctrack/cgroup, which most sites run, Slurm signals the batch script's own process and the tasks of steps, and nothing
+below them. linuxproc and pgid signal the whole tree.
+"""
+
+from __future__ import annotations
+
+from ckptrun import units
+from ckptrun.model import Noun
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ckptrun.platforms.slurm.record import JobRecord
+    from ckptrun.platforms.slurm.site import Partition, Site
+
+
+class Place(Noun, frozen=True, kw_only=True):
+    """Where ckptrun stands."""
+
+    shell: str = ""  # the process above us, if that is neither slurmstepd nor a task's
+    forwards: bool = False  # it has a handler for SIGTERM
+    batch_step: bool = False  # we took the batch script's place
+
+
+def warnings(place: Place, job: JobRecord | None, site: Site | None, partition: Partition | None) -> list[str]:
+    """Sentences with a remedy in each; what is not known is not warned of."""
+    if site is None:
+        return []
+    said = [_below_a_shell(place, site), _without_grace(place, site, partition), _not_requeued(job)]
+    return [sentence for sentence in said if sentence]
+
+
+def _below_a_shell(place: Place, site: Site) -> str:
+    if not place.shell or place.forwards or "cgroup" not in site.proctrack:
+        return ""
+    return (
+        f"at scancel, requeue and preemption Slurm signals {place.shell}, not ckptrun below it, and then kills everything: "
+        "write `exec ckptrun train ...` or `srun ckptrun train ...` in the batch script"
+    )
+
+
+def _without_grace(place: Place, site: Site, partition: Partition | None) -> str:
+    if not place.batch_step or partition is None or not partition.grace or site.user_signal_at_preemption:
+        return ""
+    if partition.preempt_mode in ("OFF", "") or site.preempt_type.endswith("none"):
+        return ""
+    return (
+        f"when a job of partition {partition.name} is preempted, the batch script hears of it only after GraceTime "
+        f"({units.duration(partition.grace)}); `srun ckptrun train ...` hears of it at once"
+    )
+
+
+def _not_requeued(job: JobRecord | None) -> str:
+    if job is None or not job.batch or job.requeue:
+        return ""
+    return "this job may not be requeued: when it is stopped, it ends with 75; submit it with --requeue, or train with --restart-by scheduler"
