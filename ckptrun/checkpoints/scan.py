@@ -24,10 +24,11 @@ DEPTH = 2  # levels below a place: plain scripts write there
 ELSEWHERE = "elsewhere"
 
 
-def scan_run(checkpoints: str, attempts: str, *, sizes: bool = False) -> list[Checkpoint]:
+def scan_run(checkpoints: str, attempts: str, *, sizes: bool = False, unfinished: bool = False) -> list[Checkpoint]:
     """Every checkpoint of a run, oldest first: in `checkpoints`, and in the output of every attempt under `attempts`.
 
-    With `sizes`, every file of our own is looked at too, not only the manifest (a `verify.quick` for each).
+    With `sizes`, every file of our own is looked at too, not only the manifest (a `verify.quick` for each). Saves of ours that are
+    not finished are no checkpoints (the next start removes them); with `unfinished` they are listed, as partial.
 
     Raises:
         errors.IoFailure: one of the directories cannot be listed, so that nobody knows what is in it.
@@ -37,7 +38,7 @@ def scan_run(checkpoints: str, attempts: str, *, sizes: bool = False) -> list[Ch
     for attempt in _attempts(attempts, patience):
         output = os.path.join(attempts, f"{attempt:04d}", names.OUTPUT)
         found.extend(_Place(output, names.OUTPUT, attempt, patience, sizes=sizes).checkpoints())
-    return order.arrange(found)
+    return order.arrange(item for item in found if unfinished or not item.name.startswith(names.TMP_PREFIX))
 
 
 def scan_directory(directory: str, *, sizes: bool = True) -> list[Series]:

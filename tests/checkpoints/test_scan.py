@@ -66,7 +66,7 @@ def test_states(home, sizes):
     os.truncate(os.path.join(home.checkpoints, "step-00000002", "checkpoint.json"), 20)
     os.truncate(os.path.join(home.checkpoints, "step-00000003", "state"), 20)
     os.mkdir(os.path.join(home.checkpoints, ".tmp-step-00000009-a0001-abcd1234"))
-    found = {item.step: item for item in scan.scan_run(home.checkpoints, home.attempts, sizes=sizes)}
+    found = {item.step: item for item in scan.scan_run(home.checkpoints, home.attempts, sizes=sizes, unfinished=True)}
     states = {step: item.state for step, item in found.items()}
     assert states == {
         0: "complete",
@@ -77,6 +77,16 @@ def test_states(home, sizes):
         9: "partial",
     }
     assert all(item.reason for item in found.values() if item.state != names.COMPLETE)
+
+
+def test_an_unfinished_save_of_ours_is_no_checkpoint(home):
+    """It is swept away, not set aside: superseded/ is never emptied unasked."""
+    home.save(5)
+    os.mkdir(os.path.join(home.checkpoints, ".tmp-step-00000009-a0001-abcd1234"))
+    assert [name for name, _, _ in names_of(home)] == ["step-00000005"]
+    assert resume.decide(scan.scan_run(home.checkpoints, home.attempts)).set_aside == []
+    (series,) = scan.scan_directory(home.checkpoints)
+    assert [item.state for item in series.checkpoints] == ["complete", "partial"]
 
 
 def test_what_lies_around_is_none(home):
