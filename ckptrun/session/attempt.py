@@ -273,10 +273,25 @@ def write_beginning(scene: Scene, begun: Begun, book: Ledger, held: Lease) -> No
     scene.say(opening(scene, begun))
     for sentence in [*scene.place.warnings(), *scheduler.too_short(begun.spec)]:
         scene.say(f"warning: {sentence}", level=-1)
+    _warn_of_a_full_disk(scene, chosen.plan.chosen)
     for line in chosen.decision.notes:
         scene.say(line)
     for line in begun.lines:
         scene.say(line, level=0 if scene.config.data else 1)
+
+
+def _warn_of_a_full_disk(scene: Scene, last: Checkpoint | None) -> None:
+    if last is None or not last.size:
+        return
+    from ckptrun.policy import space  # noqa: PLC0415  # a first start has no last checkpoint
+
+    try:
+        disk = os.statvfs(scene.paths.checkpoints)
+    except OSError:  # the first save will say more
+        return
+    sentence = space.warning(disk.f_bavail * disk.f_frsize, last.size, scene.paths.checkpoints)
+    if sentence:
+        scene.say(f"warning: {sentence}", level=-1)
 
 
 def _sweep(scene: Scene, number: int, held: Lease) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -280,3 +281,22 @@ def test_dry_run_writes_nothing_and_says_everything(here):
 
 def test_quiet_says_nothing_when_all_is_well(here):
     assert train(here, "-q", "client.py", "3").stderr == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
+def test_a_disk_that_is_nearly_full_is_said_at_the_start_and_a_save_that_fills_it_loses_nothing(tmp_path):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], check=True)
+    try:
+        big = CLIENT.replace("write_text(str(step))", "write_bytes(bytes(700_000))")
+        support.write_files(tmp_path, {"client.py": big})
+        assert train(tmp_path, "client.py", "1").returncode == 0
+        full = train(tmp_path, "--changed", "client.py", "2")
+        assert "only " in full.stderr
+        assert "the last checkpoint takes 700 kB" in full.stderr
+        assert full.returncode == 1
+        assert "No space left on device" in full.stderr
+        assert os.listdir(tmp_path / "runs/r/checkpoints/step-00000000")
+        plan = train(tmp_path, "--dry-run", "--changed", "client.py", "2")
+        assert "/checkpoints/step-00000000\n" in plan.stdout
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
