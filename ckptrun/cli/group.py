@@ -95,7 +95,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     help="Print the version.",
 )
 def group() -> None:
-    r"""Make a training survive machines that are taken away.
+    """Make a training survive machines that are taken away.
 
     However the job ends, the next start goes on from the newest checkpoint that is whole.
 
@@ -103,4 +103,4 @@ def group() -> None:
       ckptrun train train.py     start it, or go on with it
       ckptrun status             what is running
       ckptrun ls                 what was saved
-    """
+    """  # noqa: D301  # click's mark for lines that are not wrapped
