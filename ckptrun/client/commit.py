@@ -192,6 +192,9 @@ def discard(folder: str) -> str:
     """Remove a folder that did not become a checkpoint: "" or what could not be removed and why. Links are not followed."""
     left = ""
     try:
+        if os.path.islink(folder):
+            os.unlink(folder)
+            return left
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):

@@ -45,6 +45,8 @@ def walk(folder: str) -> tuple[list[File], list[str]]:
     Raises:
         ValueError: something in it cannot be part of a checkpoint; the sentence names it.
     """
+    if os.path.islink(folder):
+        raise ValueError("the folder was replaced by a link")
     files: list[File] = []
     directories = [""]
     for directory in directories:  # grows while it is walked

@@ -230,6 +230,15 @@ def test_what_cannot_be_part_of_a_checkpoint(world, capfd, fill, sentence):
     assert os.path.exists("/etc/passwd")
 
 
+def test_a_folder_that_was_replaced_by_a_link_is_neither_taken_nor_followed(world, tmp_path):
+    support.write_files(tmp_path / "victim", {"precious": "1"})
+    with pytest.raises(ValueError, match="replaced by a link"), world.run().checkpoint(1) as folder:  # noqa: PT012
+        os.rmdir(folder)
+        os.symlink(tmp_path / "victim", folder)
+    assert world.names() == []
+    assert (tmp_path / "victim" / "precious").exists()
+
+
 def test_a_file_that_is_still_open_is_refused(world):
     with pytest.raises(ValueError, match="still open for writing"), world.run().checkpoint(1) as folder:  # noqa: PT012
         file = open(folder / "state.pt", "wb")  # noqa: SIM115  # the mistake that is tested

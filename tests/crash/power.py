@@ -118,7 +118,7 @@ class Disk:
 
     def _symlink(self, rest: str, _result: int) -> bool:
         target, path = _strings(rest)[:2]
-        return self._add(self._full(rest, path), File(target.encode("utf-8", "surrogateescape"), link=True))
+        return self._add(os.path.join(self.root, path), File(target.encode("utf-8", "surrogateescape"), link=True))
 
     def _rename(self, rest: str, _result: int) -> bool:
         old, new = _paths(rest)[:2]
@@ -150,9 +150,6 @@ class Disk:
 
     def _inside(self, path: str) -> bool:
         return path == self.root or path.startswith(self.root + "/")
-
-    def _full(self, _rest: str, path: str) -> str:
-        return path if path.startswith("/") else os.path.join(self.root, path)
 
     def _parent(self, path: str) -> tuple[Directory, str]:
         *parts, base = path[len(self.root) :].strip("/").split("/")
