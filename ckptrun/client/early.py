@@ -11,7 +11,7 @@ import os
 import stat
 import struct
 
-from ckptrun.client import contents
+from ckptrun.client import hashing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Early:
     def _settle(self, fd: int, found: os.stat_result) -> None:
         with self._lock:
             self._at, forgotten = found.st_ino, self._forgotten
-        digest = contents.digest(fd)
+        digest = hashing.digest(fd)
         try:
             os.fsync(fd)
         except OSError as error:
@@ -148,7 +148,7 @@ class Early:
 
 def start(folder: str) -> Early | None:
     """Watch `folder`; None where it cannot be watched, or where there is no core to spare."""
-    if (os.cpu_count() or 1) < 2 or not contents.can_hash():
+    if (os.cpu_count() or 1) < 2 or not hashing.can_hash():
         return None
     watch = _watch(folder)
     return Early(folder, watch) if watch >= 0 else None

@@ -230,7 +230,18 @@ def test_importing_and_attaching_loads_little(tmp_path):
         "ckptrun.policy.cadence",
         *(
             f"ckptrun.client{rest}"
-            for rest in ("", ".run", ".alone", ".asking", ".commit", ".contents", ".deciding", ".notify", ".place")
+            for rest in (
+                "",
+                ".run",
+                ".alone",
+                ".asking",
+                ".commit",
+                ".contents",
+                ".deciding",
+                ".hashing",
+                ".notify",
+                ".place",
+            )
         ),
     }
     assert loaded - ours <= {"__future__", "errno", "stat", "time"}

@@ -12,7 +12,7 @@ import pytest
 
 from ckptrun import names
 from ckptrun.checkpoints import manifest, scan, verify
-from ckptrun.client import contents, early
+from ckptrun.client import early, hashing
 
 MIB = 1 << 20
 
@@ -89,13 +89,13 @@ def hashed_early(watcher, path):
 
 def test_a_large_file_is_hashed_before_the_block_ends(world, monkeypatch):
     by_thread = []
-    real = contents.digest
+    real = hashing.digest
 
     def digest(fd):
         by_thread.append(threading.current_thread().name)
         return real(fd)
 
-    monkeypatch.setattr(contents, "digest", digest)
+    monkeypatch.setattr(hashing, "digest", digest)
     saving = used_to_large(world).checkpoint(1)
     with saving as folder:
         for number in range(3):
@@ -225,7 +225,7 @@ def test_in_memory_files_are_mapped_and_hashed_alike(world, monkeypatch, tmp_pat
             digests = set()
             for home in (place, tmp_path):
                 with open(os.path.join(home, str(size)), "rb") as file:
-                    assert contents._is_memory(file.fileno()) or home != place
-                    digests |= {contents.digest(file.fileno()), contents._digest_mapped(file.fileno(), size)}
-                    digests.add(contents._final_digest(file.fileno(), size))
+                    assert hashing.is_memory(file.fileno()) or home != place
+                    digests |= {hashing.digest(file.fileno()), hashing.mapped(file.fileno(), size)}
+                    digests.add(hashing.final(file.fileno(), size))
             assert len(digests) == 1
