@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ckptrun.model import Request
     from ckptrun.supervise.spec import Spec
-    from ckptrun.supervise.tree import Proc
+    from ckptrun.supervise.tree import Masks, Proc
 
 Key = tuple[int, int]
 _STEADY = 3  # looks: a tenth of a second
@@ -45,6 +45,7 @@ class Delivery:
         self._below: set[Key] = set()  # descendants of somebody asked, also after they were orphaned
         self._seen: set[Key] = set()
         self._blocking: dict[Key, int] = {}  # who blocks the save signal, at how many looks in a row
+        self._blocked_before: dict[Key, int] = {}
 
     def look(self, request: Request, *, read: bool = False) -> list[Sent]:
         """Signal whoever catches the save signal by now; for a stop that nobody catches, whoever catches SIGTERM.
@@ -55,35 +56,31 @@ class Delivery:
             self._request, self._asked = request.id, set()
         procs = tree.descendants(self._root)
         self._note_orphans(procs)
-        sent = self._send(procs, self._signal, runtimes_too=self._runtimes_too)
+        self._blocked_before, self._blocking = self._blocking, {}
+        sent = self._send(procs, self._signal, masks=self._with_steady_blocks, runtimes_too=self._runtimes_too)
         if request.action == names.SAVE_AND_STOP:
             if not self._asked and not read:
-                sent += self._send(procs, signal.SIGTERM, runtimes_too=False, blocked_too=False)
+                sent += self._send(procs, signal.SIGTERM, masks=_by_handler_only, runtimes_too=False)
             for each in procs:
                 if each.state == tree.STOPPED:  # it could not act on anything
                     tree.send(each, signal.SIGCONT)
         self._seen.update(each.key for each in procs)
         return sent
 
-    def _send(self, procs: list[Proc], number: int, *, runtimes_too: bool, blocked_too: bool = True) -> list[Sent]:
-        seen = {each.pid: tree.masks(each.pid) for each in procs}
-        steady = self._steadily_blocking(procs, seen) if blocked_too else set()
-        for each in procs:
-            if each.key not in steady:
-                seen[each.pid] = replace(seen[each.pid], blocked=0)
-        chosen = catchers(
-            procs, number, runtimes_too=runtimes_too, covered=self._below, closed=self._asked, masks=seen.__getitem__
-        )
+    def _send(self, procs: list[Proc], number: int, *, masks: Callable[[Proc], Masks], runtimes_too: bool) -> list[Sent]:
+        chosen = catchers(procs, number, runtimes_too=runtimes_too, covered=self._below, closed=self._asked, masks=masks)
         sent = [Sent(each.pid, tree.describe(each), number) for each in chosen if tree.send(each, number)]
         self._asked.update(each.key for each in chosen)
         self._below.update(below(procs, self._asked))
         return sent
 
-    def _steadily_blocking(self, procs: list[Proc], seen: dict[int, tree.Masks]) -> set[Key]:
-        """Who blocks the save signal at several looks in a row: starting a process blocks everything for a millisecond."""
-        blocking = [each.key for each in procs if _has(seen[each.pid].blocked, self._signal) and not seen[each.pid].starting]
-        self._blocking = {key: self._blocking.get(key, 0) + 1 for key in blocking}
-        return {key for key, looks in self._blocking.items() if looks >= _STEADY}
+    def _with_steady_blocks(self, each: Proc) -> Masks:
+        """Starting a process blocks everything for a millisecond: who blocks the save signal does so at several looks in a row."""
+        masks = tree.masks(each.pid)
+        if not _has(masks.blocked, self._signal) or masks.starting:
+            return replace(masks, blocked=0)
+        looks = self._blocking[each.key] = self._blocked_before.get(each.key, 0) + 1
+        return masks if looks >= _STEADY else replace(masks, blocked=0)
 
     def _note_orphans(self, procs: list[Proc]) -> None:
         """Who appears as our own child after somebody was asked was orphaned unseen: whose it was cannot be known."""
@@ -99,7 +96,7 @@ def catchers(
     runtimes_too: bool,
     covered: Iterable[Key] = (),
     closed: Iterable[Key] = (),
-    masks: Callable[[int], tree.Masks] = tree.masks,
+    masks: Callable[[Proc], Masks],
     kind: Callable[[int], str] | None = None,
 ) -> list[Proc]:
     """The shallowest of `procs` (parents first) that catch the signal; relays, and runtimes that own it, are looked through.
@@ -120,7 +117,7 @@ def catchers(
     for each in procs:
         if each.pid in quiet or each.parent in quiet:
             quiet.add(each.pid)
-        elif _catches(masks(each.pid), number) and _may_be_asked(kind(each.pid), runtimes_too=runtimes_too):
+        elif _catches(masks(each), number) and _may_be_asked(kind(each.pid), runtimes_too=runtimes_too):
             chosen.append(each)
             quiet.add(each.pid)
     return chosen
@@ -143,9 +140,13 @@ def kind_of(pid: int) -> str:
     return kind or (relays.RUNTIME if golang.is_go(pid) else "")
 
 
-def _catches(masks: tree.Masks, number: int) -> bool:
+def _catches(masks: Masks, number: int) -> bool:
     """By a handler, or by blocking it to wait for it: the command was started with an empty mask."""
     return _has(masks.caught | masks.blocked, number) and not _has(masks.ignored, number)
+
+
+def _by_handler_only(each: Proc) -> Masks:
+    return replace(tree.masks(each.pid), blocked=0)
 
 
 def _has(mask: int, number: int) -> bool:

@@ -112,6 +112,8 @@ def join(
 ) -> None:
     """Put the tail behind the head, with a line that says how much is left out between them.
 
+    Not synced: the time may be short, and a log is not worth what a checkpoint is.
+
     Args:
         folder: the attempt's directory.
         head_bytes: how much of log.txt is head.
@@ -133,7 +135,6 @@ def join(
         for path, size in zip(tails, sizes, strict=True):
             _copy(path, log.fileno(), min(skip, size))
             skip -= min(skip, size)
-        os.fsync(log.fileno())
     for path in tails:
         os.unlink(path)
 

@@ -52,16 +52,9 @@ def descendants(root: int, proc: str = "/proc") -> list[Proc]:
 
 def read(pid: int, proc: str = "/proc") -> Proc | None:
     """One process, or None when there is none."""
-    try:
-        fd = os.open(f"{proc}/{pid}/stat", os.O_RDONLY)
-    except OSError:
+    text = _bytes(f"{proc}/{pid}/stat")
+    if not text:
         return None
-    try:
-        text = os.read(fd, 4096)
-    except OSError:  # it went away between open and read
-        return None
-    finally:
-        os.close(fd)
     opening, closing = text.index(b"("), text.rindex(b")")
     fields = text[closing + 2 :].split()
     name = text[opening + 1 : closing].decode("utf-8", "replace")
@@ -70,17 +63,14 @@ def read(pid: int, proc: str = "/proc") -> Proc | None:
 
 def masks(pid: int, proc: str = "/proc") -> Masks:
     """Which signals the process blocks, ignores and catches; all zero when that cannot be known."""
-    found: dict[str, str] = {}
-    for line in _text(f"{proc}/{pid}/status").splitlines():
-        key, _, value = line.partition(":")
-        found[key] = value
-    blocked, ignored, caught = (int(found.get(key, "0"), 16) for key in ("SigBlk", "SigIgn", "SigCgt"))
-    return Masks(blocked, ignored, caught, found.get("State", "").lstrip().startswith("D"))  # vfork waits like a disk
+    text = _bytes(f"{proc}/{pid}/status")
+    blocked, ignored, caught = (int(_field(text, key) or b"0", 16) for key in (b"SigBlk", b"SigIgn", b"SigCgt"))
+    return Masks(blocked, ignored, caught, _field(text, b"State").startswith(b"D"))  # vfork waits as for a disk
 
 
 def argv(pid: int, proc: str = "/proc") -> list[str]:
     """The command line; empty for a process that hides it."""
-    text = _text(f"{proc}/{pid}/cmdline")
+    text = os.fsdecode(_bytes(f"{proc}/{pid}/cmdline"))
     return text.rstrip("\0").split("\0") if text else []
 
 
@@ -116,12 +106,26 @@ def send(each: Proc, number: int) -> bool:
     return True
 
 
-def _text(path: str) -> str:
+def _field(text: bytes, key: bytes) -> bytes:
+    at = text.find(b"\n" + key + b":")
+    return text[at + len(key) + 2 : text.index(b"\n", at + 1)].strip() if at >= 0 else b""
+
+
+def _bytes(path: str) -> bytes:
+    """All of a file of /proc; empty when it is gone, also between open and read. Without Python's own layers: this is the hot path."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY)
     except OSError:
-        return ""
+        return b""
+    try:
+        parts = [os.read(fd, 1 << 16)]
+        while len(parts[-1]) == 1 << 16:
+            parts.append(os.read(fd, 1 << 16))
+        return b"".join(parts)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 # --- who is whose child ----------------------------------------------------------------------------------------------------
@@ -131,7 +135,7 @@ def _children_listed(pid: int, proc: str) -> list[Proc]:
         threads = os.listdir(f"{proc}/{pid}/task")
     except OSError:
         return []
-    numbers = [int(word) for thread in threads for word in _text(f"{proc}/{pid}/task/{thread}/children").split()]
+    numbers = [int(word) for thread in threads for word in _bytes(f"{proc}/{pid}/task/{thread}/children").split()]
     return [each for each in (read(number, proc) for number in numbers) if each is not None]
 
 

@@ -72,7 +72,7 @@ def chosen(catching, kinds=None, *, runtimes_too=False, covered=(), closed=()):
         each.pid
         for each in delivery.catchers(
             TREE, USR1, runtimes_too=runtimes_too, covered=covered, closed=closed,
-            masks=lambda pid: catching.get(pid, Masks()), kind=lambda pid: kinds.get(pid, ""),
+            masks=lambda each: catching.get(each.pid, Masks()), kind=lambda pid: kinds.get(pid, ""),
         )
     ]  # fmt: skip
 
