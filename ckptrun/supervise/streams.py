@@ -31,8 +31,8 @@ _LAST_WORDS = 0.2  # seconds: the kernel hands over a pty's last bytes a little 
 class Source:
     """One descriptor that the child's output comes out of."""
 
-    def __init__(self, fd: int, sink: Sink, *, logged: bool = True, is_pty: bool = False) -> None:
-        self.fd, self.sink, self.logged, self.is_pty = fd, sink, logged, is_pty
+    def __init__(self, fd: int, sink: Sink, *, is_pty: bool = False) -> None:
+        self.fd, self.sink, self.is_pty = fd, sink, is_pty
         self.open = True
         self.left = _LEFT_BEHIND
 
@@ -62,11 +62,15 @@ class Streams:
         self._like = -1  # the terminal that the pty is modelled on
         self.err = self._sink(2)
         self._out = self.err if stdout_to_stderr else self._sink(1)
-        self._screen = (os.isatty(0), os.isatty(2 if stdout_to_stderr else 1), os.isatty(2))
+        shown = os.isatty(2 if stdout_to_stderr else 1)
+        # In `ckptrun … | less` the keys are for less: a terminal is read by us only when the output is shown there, too.
+        self._screen = (os.isatty(0) and shown, shown, os.isatty(2))
 
     # --- before and after the start -------------------------------------------------------------------------------------
     def stdio(self) -> Stdio:
         """What the child gets: a pty where we have a terminal, a pipe for output elsewhere, our own stdin otherwise.
+
+        A terminal hangs up when the command it was opened for ends, as it does for a login shell.
 
         Raises:
             OSError: the system has no more pipes or ptys.
@@ -162,10 +166,7 @@ class Streams:
     def _open_pty(self) -> int:
         self._like = next(fd for fd in (0, 2, 1) if os.isatty(fd))
         pty = self.pty = Pty(self._like)
-        if self._screen[1] or self._screen[2]:
-            self._sources.append(Source(pty.master, self._out if self._screen[1] else self.err, is_pty=True))
-        else:  # what is typed is echoed on the terminal, but it is no output
-            self._sources.append(Source(pty.master, self._sink(0), logged=False, is_pty=True))
+        self._sources.append(Source(pty.master, self._out if self._screen[1] else self.err, is_pty=True))
         return pty.slave
 
     def _pipe(self, sink: Sink) -> int:
@@ -183,7 +184,7 @@ class Streams:
         info = os.fstat(fd)
         key = (info.st_dev, info.st_ino, info.st_rdev)
         if key not in self._sinks:
-            self._sinks[key] = Sink(fd, {0: "the terminal", 1: "stdout"}.get(fd, "stderr"))
+            self._sinks[key] = Sink(fd, "stdout" if fd == 1 else "stderr")
         return self._sinks[key]
 
     def _watch(self, fd: int, wanted: int, ready: Ready) -> None:
@@ -215,8 +216,7 @@ class Streams:
             self._end(source)
             return 0
         self.active = now
-        if source.logged:
-            self._keep(data)
+        self._keep(data)
         source.sink.write(data, now)
         return len(data)
 

@@ -116,10 +116,12 @@ for n in range(10**6):
 """
 
 
-def test_control_z_and_fg(world):
+@pytest.mark.parametrize("behind", ["", " | cat"])
+def test_control_z_and_fg(world, behind):
+    """Typed to us, or, when the output goes elsewhere, acted on by the kernel."""
     with Screen(["bash", "--norc", "--noprofile", "-i"], world.path) as it:
         it.wait_for("prompt> ")
-        it.type(shlex.join(world.argv(*world.script(TICKS))) + " | cat\r")
+        it.type(shlex.join(world.argv(*world.script(TICKS))) + f"{behind}\r")
         it.wait_for("tick 3")
         supervisor = next(
             each for each in psutil.Process(it.process.pid).children() if "driver.py" in " ".join(each.cmdline())
@@ -133,10 +135,12 @@ def test_control_z_and_fg(world):
         it.wait_for("^mine again")
         it.type("fg\r")
         it.wait_for("tick")
-        wait_until(it.is_raw)
+        if not behind:
+            wait_until(it.is_raw)
         it.type("\x03")
-        it.wait_for("got USR1")
         it.wait_for("prompt> ")
+        wait_until(lambda: os.path.exists(os.path.join(world.path, "ended.json")))
+        assert b"got USR1" in world.log()
         it.type("exit\r")
         it.process.wait(30)
     assert [each["cause"] for each in world.ended()["requests"]] == ["stopped"]
@@ -240,14 +244,34 @@ def test_a_pipe_for_one_and_a_terminal_for_the_others(world):
     assert sorted(world.log().split(b"\n")) == [b"", b"True True False", b"error"]
 
 
-def test_echo_alone_is_no_output(world):
-    line = shlex.join(world.argv(*world.script("say('hello', input())")))
+def test_stdin_is_a_terminal_and_the_output_is_not(world):
+    line = shlex.join(world.argv(*world.script("say('hello', os.isatty(0), input())")))
     with Screen(["sh", "-c", f"{line} >out 2>err"], world.path) as it:
-        wait_until(it.is_raw)
         it.type("ana\r")
         it.wait_for("ana\r\n")
         it.process.wait(30)
-    assert world.log() == b"hello ana\n"
+    assert world.log() == b"hello True ana\n"  # the echo is no output
+
+
+def test_a_pager_gets_the_keys(world):
+    """`ckptrun … | less` reads its keys from the terminal, which it sets up for itself."""
+    pager = """
+import os, tty
+with open("/dev/tty", "rb", buffering=0) as keys:
+    tty.setcbreak(keys.fileno()); print(input()); print("key", keys.read(1))
+"""
+    line = shlex.join(world.argv(*world.script("on('USR1', leave=0); say('ready'); rest()")))
+    path = world.script(pager, "pager.py")
+    with Screen(["bash", "--norc", "--noprofile", "-i"], world.path) as it:
+        it.wait_for("prompt> ")
+        it.type(f"{line} | {shlex.join(path)}\r")
+        it.wait_for("^ready")
+        it.type("q")
+        it.wait_for("key b'q'")
+        it.type("\x03")
+        it.wait_for("prompt> ")
+        wait_until(lambda: os.path.exists(os.path.join(world.path, "ended.json")))
+    assert world.ended()["requests"][0]["reason"] == "SIGINT"
 
 
 @pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
