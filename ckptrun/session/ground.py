@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ckptrun import errors, names
 from ckptrun.runs import control
 from ckptrun.session import scene as scenes
+from ckptrun.session import scheduler
 
 if TYPE_CHECKING:
     from ckptrun.model import Checkpoint, Request
@@ -67,7 +68,7 @@ class Ground:
 
     def record(self, event: str, **fields: Any) -> None:
         """One line in the ledger; a signal may be the platform's, which is asked why."""
-        if event == "signal":
+        if event == "signal" and fields.get("signal") in scheduler.FROM_OUTSIDE:
             self._scene.place.signalled()
         self._try("the ledger", lambda: self._ledger.append(event, **fields))
 
@@ -90,7 +91,9 @@ class Ground:
             self._trouble(f"the checkpoints could not be looked at: {error}")
             return None
         fresh = [
-            item for item in found if item.state == names.COMPLETE and item.attempt == self._attempt and item.time >= since
+            item
+            for item in found
+            if item.state == names.COMPLETE and item.attempt in (self._attempt, None) and item.time >= since
         ]
         return fresh[-1] if fresh else None
 
