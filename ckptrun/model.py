@@ -53,6 +53,7 @@ class Holder(Noun, frozen=True, kw_only=True):
     start_ticks: int = 0
     pid_ns: str = ""
     job: str = ""
+    restart: int = 0  # how often the scheduler had restarted that job
     cluster: str = ""
     platform: str = "local"
     attempt: int = 0  # the fencing token; 0 = lease taken, attempt not numbered yet

@@ -44,7 +44,7 @@ def acquire(  # time, patience, a voice and the scheduler's opinion are argument
         errors.CannotCreate, errors.IoFailure: the lock file cannot be made; lease.json cannot be read.
     """
     guard = lock.Lock(run.lease_lock)
-    locked = _lock(guard, run, me, sleep)
+    locked = _lock(guard, run, me, sleep, is_over)
     try:
         previous = _read(run)
         senses = takeover.Senses(monotonic=monotonic, sleep=sleep, tell=tell, is_over=is_over, locked=locked)
@@ -104,6 +104,7 @@ class Lease:
                 start_ticks=me.start_ticks,
                 pid_ns=me.pid_ns,
                 job=job.job,
+                restart=job.restart,
                 cluster=job.cluster,
                 platform=job.platform,
                 attempt=attempt,
@@ -216,12 +217,20 @@ def slept(since: float) -> float:
     return max(0.0, awake_mark() - since)
 
 
-def _lock(guard: lock.Lock, run: paths.RunPaths, me: Identity, sleep: Callable[[float], None]) -> bool:
-    """True = locked, False = this filesystem has no locks."""
+def _lock(
+    guard: lock.Lock,
+    run: paths.RunPaths,
+    me: Identity,
+    sleep: Callable[[float], None],
+    is_over: Callable[[Holder], bool | None],
+) -> bool:
+    """True = locked, False = this filesystem has no locks, or a holder that its scheduler has given up still has this one."""
     waited = 0.0
     while (got := guard.acquire()) == lock.REFUSED:
         found = _read(run)
         gone = found is None or alive(run, found, me) is False
+        if not gone and found is not None and found.job and is_over(found):
+            return False  # a lost node's processes live on beside their successors: the attempt's number fences them
         if not gone or waited >= _RETRY_SECONDS:
             raise takeover.leased(run, None if gone else found)
         sleep(0.05)

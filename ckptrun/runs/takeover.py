@@ -39,7 +39,7 @@ def judge(paths: RunPaths, found: Holder, me: Identity, senses: Senses) -> str:
     if living is False:
         return "released" if found.state == RELEASED else _cause(found, me)
     same_kernel = found.boot_id == me.boot_id
-    over = None if same_kernel else senses.is_over(found)
+    over = senses.is_over(found) if found.job or not same_kernel else None
     if over is False:
         raise leased(paths, found)
     if over:

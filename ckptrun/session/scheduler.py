@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ckptrun.supervise.spec import Spec
 
 SELF, SCHEDULER, EXIT = "self", "scheduler", "exit"
-_FROM_OUTSIDE = ("SIGTERM", "SIGHUP", "SIGUSR1")
+FROM_OUTSIDE = ("SIGTERM", "SIGHUP", "SIGUSR1")
 
 
 class Finish(Noun, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ def explained(ended: Ended, why: Why | None, *, late: bool) -> Ended:
 
 
 def _explained(request: Request, why: Why) -> Request:
-    if request.reason not in _FROM_OUTSIDE or request.cause != names.PREEMPTED:
+    if request.reason not in FROM_OUTSIDE or request.cause != names.PREEMPTED:
         return request
     return replace(request, cause=why.cause or request.cause, reason=f"{request.reason}: {why.sentence}")
 

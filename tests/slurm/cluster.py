@@ -278,9 +278,9 @@ class Cluster:
                 return record
         raise AssertionError(f"job {job} did not become {' or '.join(states)}: {self.show(job)}\n{self.tell(job)}")
 
-    def wait_restart(self, job: str, count: int, timeout: float = 60.0) -> dict[str, str]:
+    def wait_restart(self, job: str, count: int, timeout: float = 60.0, *, skip_delay: bool = True) -> dict[str, str]:
         """The job's record once it runs for the `count`-th time after its first."""
-        for record in self._records(job, timeout, skip_delay=True):
+        for record in self._records(job, timeout, skip_delay=skip_delay):
             if record["JobState"] == "RUNNING" and record["Restarts"] == str(count):
                 return record
         raise AssertionError(f"job {job} did not run again: {self.show(job)}\n{self.tell(job)}")

@@ -19,7 +19,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 STANDING = {
     "exec": "exec {command}",
     "srun": "trap : TERM USR1 USR2\nsrun --ntasks=1 {command}\nexit $?",
-    "child": "trap : TERM USR1 USR2\n{command}\nexit $?",
+    "plain": "{command}\nexit $?",
     "forwarded": (
         "{command} & pid=$!\ntrap 'kill -TERM $pid' TERM\ntrap 'kill -USR1 $pid' USR1\n"
         "while :; do wait $pid; rc=$?; kill -0 $pid 2>/dev/null || exit $rc; done"
@@ -81,9 +81,9 @@ class Training:
 
         self._wait(done, f"{count} steps of attempt {attempt}")
 
-    def wait_back(self, attempt: int = 2) -> None:
+    def wait_back(self, attempt: int = 2, *, skip_delay: bool = True) -> None:
         """Until the job has come back by itself and an attempt has begun; from then on steps take no time."""
-        self.cluster.wait_restart(self.job, attempt - 1)
+        self.cluster.wait_restart(self.job, attempt - 1, skip_delay=skip_delay)
         self.wait_event("start", attempt)
         self.hurry()
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 NAME = "slurm"
 ASK_AGAIN_SECONDS = 600.0
-SAME_SIGNAL_SECONDS = 0.5  # Slurm's CONT and TERM, and its second TERM, come within 30 ms
 FIRST_ANSWER_SECONDS = 1.0  # a start waits for no longer than this to hear when the job ends
 LAST_ANSWER_SECONDS = 6.0  # an end waits until a question is answered or given up
 # Slurm's word for a job's state: is the job over, so that nothing of it writes any more? A state that is missing here is
@@ -139,10 +138,7 @@ class Slurm:
         return None if self._site is None else self._site.kill_wait
 
     def signalled(self) -> None:
-        """A signal came: ask why, unless that is being asked at this moment."""
-        recent = time.monotonic() - self._asked < SAME_SIGNAL_SECONDS
-        if self._signalled and recent:
-            return
+        """A signal came: ask why. A question of before the signal says nothing about it."""
         self._signalled, self._answered_since_signal = True, False
         self._drop_question()
         self._ask()
@@ -183,10 +179,15 @@ class Slurm:
         self._drop_question()
 
     def is_over(self, holder: Holder) -> bool | None:
-        """Ask squeue about the holder's job. Our own job's earlier run, and another cluster's job, are unknown."""
+        """Ask squeue about the holder's job. An earlier run of our own job is over: Slurm started this one in its place.
+
+        Its processes may live on where a node was lost. Another cluster's job is unknown.
+        """
         ours = self.job()
-        if holder.platform != NAME or holder.cluster != ours.cluster or not holder.job.isdigit() or holder.job == ours.job:
+        if holder.platform != NAME or holder.cluster != ours.cluster or not holder.job.isdigit():
             return None
+        if holder.job == ours.job:
+            return True if holder.restart < ours.restart else None
         return _is_over(holder.job, self._environ)
 
     # --- asking ----------------------------------------------------------------------------------------------------------------
