@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ckptrun import names
-from ckptrun.cli import desk
+from ckptrun.cli import desk, queue
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.report import overview, refs, standing, working
@@ -15,6 +15,7 @@ from ckptrun.report.text import some
 from ckptrun.runs import paths as run_paths
 
 if TYPE_CHECKING:
+    from ckptrun.report.cells import Cell
     from ckptrun.report.overview import Overview
 
 
@@ -46,13 +47,19 @@ def command(runs: tuple[str, ...], root: str, as_json: bool) -> int:
     return names.EXIT_OK
 
 
+def _queue(seen: Overview) -> list[tuple[str, Cell]]:
+    """The scheduler's word, for a run that was submitted."""
+    job = queue.look(seen.run)
+    return [] if job is None else [("slurm", job.text)]
+
+
 def _print(seen: list[Overview], root: str, *, asked: bool) -> None:
     page = desk.out()
     shown = seen if asked else [each for each in seen if each.holder is not None]
     for place, each in enumerate(shown):
         if place:
             page.line()
-        page.pairs(standing.block(each))
+        page.pairs([*standing.block(each), *_queue(each)])
     others = len(seen) - len(shown)
     if not shown:
         desk.err().line(f"nothing is running in {root}")

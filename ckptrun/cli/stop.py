@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ckptrun import names, units
-from ckptrun.cli import asking, desk, words
+from ckptrun.cli import asking, desk, queue, words
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.model import Noun
@@ -87,7 +87,8 @@ def _not_running(run: RunPaths, reason: str) -> Outcome:
     if seen.outcome == names.COMPLETED:
         return Outcome(ok=True, text="is complete: there is nothing to stop", outcome=seen.outcome, attempt=seen.number)
     control.mark_stopped(run, by=desk.who(), now=desk.now(), attempt=seen.number, reason=reason)
-    text = "is not running; a scheduler will not start it again (you can)"
+    cancelled = queue.cancel(run)
+    text = "is not running; a scheduler will not start it again (you can)" + (f"; {cancelled}" if cancelled else "")
     return Outcome(ok=True, text=text, outcome=seen.outcome, attempt=seen.number)
 
 

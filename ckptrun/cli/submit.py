@@ -161,8 +161,10 @@ def _submit(ctx: click.Context, run_paths: RunPaths, job: Job, environ: dict[str
 
     text = script.render(job)
     handed, secrets = submit.environment(environ, submit.exported(job.sbatch))
-    path = jobs.write_script(run_paths, text)
-    control.clear_stopped(run_paths)  # a person asks for it to go on
+    array = any(option.name == "--array" for option in job.sbatch)
+    path = jobs.write_script(run_paths, text, array=array)
+    if not array:
+        control.clear_stopped(run_paths)  # a person asks for it to go on
     given = submit.submit(path, handed)
     if secrets:
         words.say(f"not exported, because they look like secrets: {', '.join(secrets)} (--export=ALL,NAME hands one over)")

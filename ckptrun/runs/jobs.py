@@ -32,13 +32,18 @@ def folder(run: RunPaths) -> str:
     return os.path.join(run.dir, names.JOBS)
 
 
-def write_script(run: RunPaths, script: str) -> str:
+def write_script(run: RunPaths, script: str, *, array: bool = False) -> str:
     """Keep a batch script under the next number; its path. The run's directory is made if it is missing.
+
+    An array's tasks are runs of their own: its script lies in a directory that is none.
 
     Raises:
         errors.CannotCreate, errors.IoFailure: it cannot be made or written.
     """
-    paths.create(run)
+    if array:
+        os.makedirs(run.dir, exist_ok=True)
+    else:
+        paths.create(run)
     paths.make_directory(folder(run))
     number = max([0, *_numbers(run)]) + 1
     while True:

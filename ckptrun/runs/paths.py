@@ -239,7 +239,10 @@ def _is_run(root: str, entry: str) -> bool:
     if not is_name(entry):
         return False
     inside = (names.RUN_YAML, names.LEASE_LOCK)  # the second: a start that was killed before it wrote the first
-    return any(os.path.lexists(os.path.join(root, entry, name)) for name in inside)
+    if any(os.path.lexists(os.path.join(root, entry, name)) for name in inside):
+        return True
+    submitted = (names.JOBS, names.CONTROL)  # its job waits; an array's scripts lie in a directory that has only the first
+    return all(os.path.lexists(os.path.join(root, entry, name)) for name in submitted)
 
 
 def _missing(path: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,13 @@ def _cluster() -> Iterator[clusters.Cluster]:
     if why:
         pytest.skip(why)
     made = clusters.Cluster()
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # or the daemons would stay
     try:
         made.start()
         yield made
     finally:
         made.stop()
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -92,3 +93,30 @@ def test_a_mistake_is_told_before_anything_is_queued(slurm: Cluster) -> None:
     with open(os.path.join(folder, "ckptrun.yaml"), "w", encoding="utf-8") as file:
         file.write("slurm: {partition: {a: b}}\n")
     assert "ckptrun.yaml:1:" in submit(slurm, folder, "--", "true", code=78)
+
+
+def test_a_queued_run_is_seen_and_can_be_stopped(slurm: Cluster) -> None:
+    folder = slurm.folder()
+    job = submit(slurm, folder, "--run", "r", "--hold", "--", "true")
+    seen = slurm.run("ckptrun", "status", "r", cwd=folder).stdout
+    assert f"job {job} is pending (JobHeldUser)" in seen
+    said = slurm.run("ckptrun", "stop", "r", cwd=folder)
+    assert f"its queued job {job} is cancelled" in said.stdout + said.stderr
+    slurm.wait(job, "CANCELLED")
+    assert "is pending" not in slurm.run("ckptrun", "status", "r", cwd=folder).stdout
+
+
+def test_status_knows_the_job_that_runs(slurm: Cluster) -> None:
+    folder = slurm.folder()
+    job = submit(slurm, folder, "--run", "r", "--time=5", "--", "sh", "-c", "touch ready; exec sleep 60")
+    wait_until(lambda: os.path.exists(os.path.join(folder, "ready")))
+    slurm.run("scontrol", "requeue", job)
+    slurm.wait_restart(job, 1)
+    wait_until(
+        lambda: re.search(r"attempt\s+2", slurm.run("ckptrun", "status", "r", cwd=folder).stdout),
+        timeout=20,
+        what="attempt 2",
+    )
+    seen = slurm.run("ckptrun", "status", "r", cwd=folder).stdout
+    assert f"job {job} is running on {slurm.nodes[0]}" in seen
+    assert "to its time limit, requeued once" in seen
