@@ -113,7 +113,16 @@ EXIT_CONFIG = 78
 EXIT_DO_NOT_RESTART = 93
 EXIT_INTERRUPTED = 130
 # A child's own code that means one of these to a scheduler is reported as 1 (the true one is in attempt.json).
-OWN_CODES = (EXIT_USAGE, EXIT_LEASED, EXIT_CANNOT_CREATE, EXIT_IO, EXIT_AGAIN, EXIT_CONFIG, EXIT_DO_NOT_RESTART, EXIT_INTERRUPTED)
+OWN_CODES = (
+    EXIT_USAGE,
+    EXIT_LEASED,
+    EXIT_CANNOT_CREATE,
+    EXIT_IO,
+    EXIT_AGAIN,
+    EXIT_CONFIG,
+    EXIT_DO_NOT_RESTART,
+    EXIT_INTERRUPTED,
+)
 
 # --- times, in seconds -------------------------------------------------------------------------------------------------
 HEARTBEAT_SECONDS = 10.0
