@@ -110,7 +110,7 @@ def _next_attempt(watch: Watch, number: int) -> int:
             return number + 1
         if not seen.comes_back:
             return 0
-        if not told:
+        if not told and seen.between:
             ended = (
                 f"attempt {number} {seen.outcome.replace('_', ' ') or 'ended without a word'}"
                 if number

@@ -39,6 +39,11 @@ class Glance(Noun, frozen=True, kw_only=True):
         """Whether another attempt is to be expected."""
         return self.held or (self.outcome in COMES_BACK and not self.stopped)
 
+    @property
+    def between(self) -> bool:
+        """Whether it is known to have ended and to come back, not only still held by an attempt that closes its books."""
+        return self.comes_back and (not self.held or self.outcome in COMES_BACK)
+
 
 class Watch:
     """Looks at a run again and again."""
