@@ -25,6 +25,7 @@ VERBS = {
     "save": "Ask a running attempt to save and go on.",
     "stop": "Ask a running attempt to save and stop.",
     "wait": "Wait until a run has ended.",
+    "doctor": "Look for what would make a training lose work here.",
     "completion": "Print the shell's completion script.",
 }
 
