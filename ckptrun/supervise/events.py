@@ -31,11 +31,12 @@ class EndKnown(Noun, frozen=True):
 
 
 class Hello(Noun, frozen=True):
-    """A rank of the script introduced itself on the notify socket."""
+    """A rank of the script introduced itself on the notify socket; `apart`: one of several that cannot agree on a step."""
 
     pid: int
     goes_on: bool = False
     world: int = 1
+    apart: bool = False
 
 
 class Stepped(Noun, frozen=True):

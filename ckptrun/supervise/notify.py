@@ -84,7 +84,9 @@ def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
 # --- messages: the first key decides ----------------------------------------------------------------------------------------
 def _hello(message: dict[str, Any], pid: int) -> ev.Event:
     hello = message["hello"]
-    return ev.Hello(pid or int(hello["pid"]), hello.get("goes_on") is True, max(int(hello.get("world") or 1), 1))
+    world = max(int(hello.get("world") or 1), 1)
+    apart = world > 1 and hello.get("apart") is not False  # who does not say that the ranks agree is not relied on to do so
+    return ev.Hello(pid or int(hello["pid"]), hello.get("goes_on") is True, world, apart)
 
 
 def _checkpoint(message: dict[str, Any], pid: int) -> ev.Event:

@@ -22,6 +22,7 @@ class Script(Noun, frozen=True, kw_only=True):
     ranks: frozenset[int] = frozenset()  # pids that said hello
     goes_on: bool = False
     world: int = 1
+    apart: bool = False  # several ranks that cannot agree by themselves: they are told at which step to save
     step: int | None = None
     total: int | None = None
     epoch: float | int | None = None
@@ -41,7 +42,11 @@ def hello(script: Script, event: Hello) -> Script:
     """One more rank. All must say that they go on."""
     goes_on = event.goes_on and (script.goes_on or not script.ranks)
     return msgspec.structs.replace(
-        script, ranks=script.ranks | {event.pid}, goes_on=goes_on, world=max(script.world, event.world)
+        script,
+        ranks=script.ranks | {event.pid},
+        goes_on=goes_on,
+        world=max(script.world, event.world),
+        apart=script.apart or event.apart,
     )
 
 
@@ -91,8 +96,8 @@ def learned(script: Script, before: Learned, exit_seconds: float | None = None) 
 
 
 def at_step(script: Script) -> int | None:
-    """The step after which several ranks save together; None for a single rank or where no step was heard of."""
-    if script.world <= 1 or script.step is None:
+    """The step after which several ranks save together; None where they agree by themselves or no step was heard of."""
+    if not script.apart or script.step is None:
         return None
     pace = min(script.step_seconds) if script.step_seconds else AHEAD_SECONDS
     return script.step + 1 + math.ceil(AHEAD_SECONDS / max(pace, 0.001))

@@ -235,13 +235,12 @@ def test_nobody_answers():
     ]
 
 
-def test_several_ranks_agree_on_a_step_that_none_has_reached():
-    ranks = [(0, ev.Hello(100, goes_on=True, world=2)), (0, ev.Hello(101, goes_on=True, world=2))]
+def test_several_ranks_that_cannot_agree_are_told_a_step_that_none_has_reached():
     steps = [(at, ev.Stepped(100, step=at * 10)) for at in range(1, 6)]  # a tenth of a second each
-    _, done = play([*ranks, *steps, (5.5, ev.Stepped(101, step=53)), (6, USR2)])
-    assert of(ev.Ask, done)[0][1].request.at_step == 53 + 1 + 20
-    _, done = play([(0, HELLO), *steps, (6, USR2)])
-    assert of(ev.Ask, done)[0][1].request.at_step is None
+    for apart, expected in ((True, 53 + 1 + 20), (False, None)):
+        ranks = [(0, ev.Hello(pid, goes_on=True, world=2, apart=apart)) for pid in (100, 101)]
+        _, done = play([*ranks, *steps, (5.5, ev.Stepped(101, step=53)), (6, USR2)])
+        assert of(ev.Ask, done)[0][1].request.at_step == expected
 
 
 # --- notice --------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,11 @@ from ckptrun.supervise.notify import NotifySocket, parse
 @pytest.mark.parametrize(
     ("message", "event"),
     [
-        ({"hello": {"pid": 9, "goes_on": True, "rank": 0, "world": 2, "version": "1"}}, ev.Hello(5, goes_on=True, world=2)),
+        (
+            {"hello": {"pid": 9, "goes_on": True, "rank": 0, "world": 2, "version": "1"}},
+            ev.Hello(5, goes_on=True, world=2, apart=True),
+        ),
+        ({"hello": {"goes_on": True, "world": 2, "apart": False}}, ev.Hello(5, goes_on=True, world=2)),
         ({"hello": {}}, ev.Hello(5)),
         ({"step": 7, "total": None, "epoch": 0.5}, ev.Stepped(5, 7, None, 0.5)),
         ({"step": 7, "total": 10}, ev.Stepped(5, 7, 10)),
