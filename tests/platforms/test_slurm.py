@@ -194,6 +194,11 @@ def test_a_slurm_that_does_not_answer_is_not_waited_for(on_path: Path) -> None:
     place.close()
 
 
+def test_a_step_of_several_tasks_is_refused_with_a_sentence() -> None:
+    with pytest.raises(errors.UsageError, match="3 times"):
+        Slurm({"SLURM_JOB_ID": "9", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "3"}).begin()
+
+
 def test_a_heterogeneous_job_is_refused_with_a_sentence() -> None:
     with pytest.raises(errors.UsageError, match="heterogeneous"):
         Slurm({"SLURM_JOB_ID": "9", "SLURM_HET_SIZE": "2"}).begin()

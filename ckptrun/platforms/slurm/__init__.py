@@ -93,12 +93,17 @@ class Slurm:
         """Ask about the job and the site.
 
         Raises:
-            UsageError: a heterogeneous job.
+            UsageError: a heterogeneous job, or a step that starts ckptrun more than once.
         """
         if _whole(self._environ.get("SLURM_HET_SIZE", "")) > 1:
             raise errors.UsageError(
                 f"Slurm job {self._target} is heterogeneous: its parts are jobs of their own and cannot be requeued together",
                 "submit one job with one kind of node, or one run for each part",
+            )
+        if "SLURM_STEP_ID" in self._environ and _whole(self._environ.get("SLURM_STEP_NUM_TASKS", "")) > 1:
+            raise errors.UsageError(
+                f"srun starts ckptrun {self._environ['SLURM_STEP_NUM_TASKS']} times, but a run has one",
+                "start it once and let it start the tasks: exec ckptrun train ... -- srun COMMAND; or srun --ntasks=1 ckptrun train ...",
             )
         self._asked = time.monotonic()
         wanted = [f"show job {self._target}", "show config"]
