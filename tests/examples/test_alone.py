@@ -17,7 +17,12 @@ TORCH = os.path.join(support.EXAMPLES, "digits_torch.py")
 
 
 @pytest.mark.parametrize(
-    ("script", "options"), [(DIGITS, []), (PLAIN, ["--out", "s.npz"]), (TORCH, ["--steps", "400", "--hidden", "16"])]
+    ("script", "options"),
+    [
+        (DIGITS, ["--steps", "800"]),
+        (PLAIN, ["--steps", "800", "--out", "s.npz"]),
+        (TORCH, ["--steps", "400", "--hidden", "16"]),
+    ],
 )
 def test_it_reads_more_than_95_of_100_digits(script, options, tmp_path):
     done = support.run([sys.executable, script, *options], cwd=tmp_path, timeout=120)
