@@ -187,9 +187,8 @@ def _looks(place: Place, *, signals: bool) -> Looks:
 
 
 def _hello(place: Place, notify: Notify, *, apart: bool, every: Every) -> None:
-    notify.send(
-        hello={"pid": os.getpid(), "goes_on": True, "rank": place.rank, "world": place.world, "version": names.VERSION}
-    )
+    us = {"pid": os.getpid(), "rank": place.rank, "world": place.world, "apart": apart}
+    notify.send(hello={**us, "goes_on": True, "version": names.VERSION})
     if apart and place.rank == 0:
         by_time = "; saving by time is off" if every.kind == "seconds" else ""
         say(f"{place.world} ranks and no attach(agree=…): requests are obeyed only when they name a step{by_time}")

@@ -270,7 +270,7 @@ def test_hello_and_at_most_one_step_a_second(world, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     run = world.run()
     assert world.heard() == [
-        {"hello": {"pid": os.getpid(), "goes_on": True, "rank": 0, "world": 1, "version": names.VERSION}}
+        {"hello": {"pid": os.getpid(), "goes_on": True, "rank": 0, "world": 1, "apart": False, "version": names.VERSION}}
     ]
     for step in range(1000):
         now[0] += 0.01
