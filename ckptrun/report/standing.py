@@ -83,7 +83,7 @@ def clock(text: str) -> str:
 def unix(text: str) -> float | None:
     """Unix seconds of a record's time, None if it says none."""
     try:
-        return records.from_text(text)
+        return units.from_rfc3339(text)
     except ValueError:
         return None
 

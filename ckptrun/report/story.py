@@ -166,6 +166,6 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
 
 def _unix(text: Any) -> float | None:
     try:
-        return records.from_text(text)
+        return units.from_rfc3339(text)
     except (TypeError, ValueError):
         return None

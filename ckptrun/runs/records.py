@@ -21,7 +21,6 @@ _HEAD = """\
 # Every value is JSON, which is YAML too. Each setting says where its value came from.
 """
 _YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")  # not texts to a YAML reader
-_DAYS_TO_1970 = 719468  # from 0000-03-01, where the calendar of `from_text` begins
 
 
 class RunRecord(Noun, frozen=True, kw_only=True):
@@ -110,37 +109,6 @@ def now_text(unix: float) -> str:
     milliseconds = round(unix * 1000)
     whole = time.gmtime(milliseconds // 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', whole)}.{milliseconds % 1000:03d}Z"
-
-
-def from_text(text: str) -> float:
-    """Unix seconds of an RFC 3339 time.
-
-    Raises:
-        ValueError: the text is not one.
-    """
-    import re  # noqa: PLC0415  # loaded long ago: this only names it
-
-    found = re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", text, re.ASCII)
-    if not found:
-        raise ValueError(f"{text!r} is not a time such as 2026-11-20T18:11:47Z")
-    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
-        raise ValueError(f"{text!r} is not a time: one of its numbers is too large")
-    seconds = _days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
-    return seconds - _offset(found[8]) + float(found[7] or 0)
-
-
-def _days(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01 in the Gregorian calendar, counted in years that begin in March."""
-    year -= month <= 2
-    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return year * 365 + year // 4 - year // 100 + year // 400 + day_of_year - _DAYS_TO_1970
-
-
-def _offset(zone: str) -> int:
-    if zone in "Zz":
-        return 0
-    return (1 if zone[0] == "+" else -1) * (int(zone[1:3]) * 3600 + int(zone[4:6]) * 60)
 
 
 def _json(value: Any) -> str:

@@ -4,17 +4,16 @@ import os
 import msgspec
 import pytest
 
-from ckptrun import names
+from ckptrun import names, units
 from ckptrun.model import AttemptRecord, Checkpoint, FileEntry, Holder, Manifest, Series, Setting
 from ckptrun.policy import roles
 from ckptrun.report import listing, overview, standing, story, tales
 from ckptrun.report.listing import Listing
-from ckptrun.runs import records
 from ckptrun.runs.control import Progress, Stopped
 from ckptrun.runs.paths import RunPaths
 from ckptrun.runs.records import RunRecord
 
-NOW = records.from_text("2026-11-20T18:30:00Z")
+NOW = units.from_rfc3339("2026-11-20T18:30:00Z")
 RUN = RunPaths(dir="/data/runs/digits-3f9a1c")
 
 

@@ -12,7 +12,7 @@ import shutil
 import pytest
 import support
 
-from ckptrun import names
+from ckptrun import names, units
 from ckptrun.checkpoints import scan
 from ckptrun.runs import control, lease, ledger, paths, records
 
@@ -35,7 +35,7 @@ def test_its_records_are_read(old):
         ("failed", 3, 3, None),
         ("preempted", 0, 75, 3),
     ]
-    assert records.from_text(attempts[1].started) < records.from_text(attempts[1].ended)
+    assert units.from_rfc3339(attempts[1].started) < units.from_rfc3339(attempts[1].ended)
 
 
 def test_its_lease_is_free_and_its_ledger_whole(old):

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckptrun import errors
+from ckptrun import errors, units
 from ckptrun.model import AttemptRecord, Learned, Setting
 from ckptrun.runs import documents, paths, records
 
@@ -169,7 +169,7 @@ TIMES = [
 @pytest.mark.parametrize(("unix", "text"), TIMES)
 def test_times_as_text_and_back(unix, text):
     assert records.now_text(unix) == text
-    assert records.from_text(text) == pytest.approx(unix, abs=0.0006)
+    assert units.from_rfc3339(text) == pytest.approx(unix, abs=0.0006)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_times_as_text_and_back(unix, text):
     ],
 )
 def test_other_writings_of_a_time(text, unix):
-    assert records.from_text(text) == unix
+    assert units.from_rfc3339(text) == unix
 
 
 @pytest.mark.parametrize(
@@ -190,12 +190,12 @@ def test_other_writings_of_a_time(text, unix):
 )
 def test_what_is_not_a_time(text):
     with pytest.raises(ValueError, match="is not a time"):
-        records.from_text(text)
+        units.from_rfc3339(text)
 
 
 @given(st.integers(0, 4_000_000_000))
 def test_every_second_comes_back(unix):
-    assert records.from_text(records.now_text(unix)) == unix
+    assert units.from_rfc3339(records.now_text(unix)) == unix
 
 
 def test_records_survive_a_failed_sync(run, strace):
