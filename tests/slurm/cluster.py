@@ -6,6 +6,7 @@ go into the background by themselves, so that they are no children of the tests;
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -173,6 +174,16 @@ class Cluster:
     def end_controller(self, signum: int = signal.SIGKILL) -> None:
         """slurmctld goes away, by default as in a crash."""
         self._end_daemon("slurmctld", signum)
+
+    @contextlib.contextmanager
+    def controller_hangs(self) -> Iterator[None]:
+        """slurmctld is there and does not answer."""
+        pid = self._pid("slurmctld")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def start_node(self, node: str) -> None:
         """One slurmd."""

@@ -41,3 +41,13 @@ def test_a_plain_child_of_the_shell_hears_nothing_and_says_so(slurm: Cluster) ->
     training.finish()
     assert training.record(1)["outcome"] == "killed"  # nobody had told it
     assert training.record(1)["checkpoints"] == []
+
+
+def test_above_srun_its_tasks_are_asked_before_a_time_limit(slurm: Cluster) -> None:
+    soon = '[ -n "$SLURM_RESTART_COUNT" ] || scontrol update JobId=$SLURM_JOB_ID EndTime=now+16'
+    training = Training(slurm, "exec", "--time=100", train="-- srun --ntasks=1 python3", before=soon)
+    training.wait_event("stopped")
+    training.wait_back()
+    training.finish()
+    training.check_steps()
+    assert training.record(1)["outcome"] == "timed_out"

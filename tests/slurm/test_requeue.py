@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import time
 from typing import TYPE_CHECKING
 
 from support import wait_until
@@ -143,3 +145,42 @@ def test_a_node_where_it_dies_at_once_is_left_out(slurm: Cluster) -> None:
     assert f"node {bad} is left out" in slurm.tell(job)
     with open(os.path.join(folder, "runs", "r", "attempts", "0003", "attempt.json"), encoding="utf-8") as file:
         assert json.load(file)["node"] != bad
+
+
+def test_a_controller_that_hangs_is_not_in_the_way_of_the_save(slurm: Cluster) -> None:
+    training = Training(slurm, "exec", "--time=100")
+    training.wait_step()
+    with slurm.controller_hangs():
+        begun = time.time()
+        os.kill(training.record(1)["pid"], signal.SIGUSR1)
+        training.wait_event("stopped")
+        assert next(line["time"] for line in training.log() if line["event"] == "stopped") - begun < 2
+        wait_until(lambda: "Slurm does not say why" in training.output())
+    record = slurm.wait(training.job, "FAILED")
+    assert (record["ExitCode"], record["Restarts"]) == ("75:0", "0")
+    assert f"scontrol requeue {training.job}" in training.tell()
+    assert training.record(1)["outcome"] == "preempted"
+
+
+def test_two_jobs_cannot_have_one_run(slurm: Cluster) -> None:
+    training = Training(slurm, "exec", "--time=100")
+    training.wait_step()
+    second = slurm.sbatch("exec ckptrun train --run r puppet.py 400 0.05", "--output=second", cwd=training.folder)
+    assert slurm.wait(second, "FAILED")["ExitCode"] == "69:0"
+    with open(os.path.join(training.folder, "second"), encoding="utf-8") as file:
+        assert f"slurm job {training.job}" in file.read()
+    training.hurry()
+    training.finish()
+    training.check_steps()
+
+
+def test_ckptrun_stop_is_not_requeued_either(slurm: Cluster) -> None:
+    training = Training(slurm, "srun", "--time=100")
+    training.wait_step()
+    slurm.run("ckptrun", "stop", "r", cwd=training.folder)
+    record = slurm.wait(training.job, "FAILED", "COMPLETED")
+    assert (record["ExitCode"], record["Restarts"]) == ("93:0", "0")
+    slurm.run("scontrol", "requeue", training.job)  # a restart by the scheduler finds the mark
+    wait_until(lambda: slurm.show(training.job)["Restarts"] == "1")
+    assert slurm.wait(training.job, "FAILED", "COMPLETED")["ExitCode"] == "93:0"
+    assert len(os.listdir(os.path.join(training.folder, "runs", "r", "attempts"))) == 1

@@ -68,6 +68,11 @@ class Training:
         ) as file:
             return dict(json.load(file))
 
+    def output(self) -> str:
+        """What the job wrote, without asking Slurm where."""
+        with open(os.path.join(self.folder, "out"), encoding="utf-8", errors="backslashreplace") as file:
+            return file.read()
+
     def tell(self) -> str:
         """What the job wrote."""
         return self.cluster.tell(self.job)
