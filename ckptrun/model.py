@@ -38,7 +38,6 @@ class JobIdentity(Noun, frozen=True, kw_only=True):
     restart: int = 0  # how often the scheduler restarted it (0 = first start)
     automatic: bool = False  # started by a scheduler, not by a person
     batch_step: bool = False  # we are the batch step's own process, so that our exit code is the job's
-    requeueable: bool = False
     node: str = ""  # the scheduler's name of this machine
     array_task: str = ""  # "" = not a task of an array
 

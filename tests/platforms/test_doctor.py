@@ -61,6 +61,7 @@ def test_our_own_templates_are_healthy(name: str) -> None:
         (Site(kill_wait=5.0), None, NOTE, "KillWait: 5.0 s"),
         (Site(kill_wait=30.0), None, OK, "KillWait: 30 s"),
         (Site(job_requeue=False), None, NOTE, "JobRequeue=0"),
+        (Site(over_time_limit=60.0), None, OK, "OverTimeLimit: jobs may run 1m 00s beyond"),
         (Site(requeue_codes=frozenset({75})), None, OK, "RequeueExit has 75"),
         (Site(proctrack="proctrack/linuxproc"), None, NOTE, "everything that runs in a job"),
         (

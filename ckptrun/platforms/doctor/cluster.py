@@ -32,6 +32,13 @@ def ask(environ: Mapping[str, str]) -> list[Finding]:
 def findings(site: Site, partitions: Sequence[Partition]) -> list[Finding]:
     """Pure."""
     found = [_found(OK, f"Slurm {site.version}"), _kill_wait(site), _requeue(site), _proctrack(site)]
+    if site.over_time_limit:
+        over = units.duration(site.over_time_limit)
+        found.append(
+            _found(
+                OK, f"OverTimeLimit: jobs may run {over} beyond their limit; ckptrun is done before the limit all the same"
+            )
+        )
     return [*found, *(finding for partition in partitions if (finding := _preemption(partition, site)) is not None)]
 
 
