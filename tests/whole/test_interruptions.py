@@ -138,7 +138,9 @@ def newest_whole(attempts):
 def check_continued(said, saved):
     """It went on from what was saved last, or from something later that nobody had time to speak of."""
     if saved is not None:
-        assert (last_step(said, "continuing after step") or -1) >= saved, f"step {saved} was saved\n{said}"
+        went_on = last_step(said, "continuing after step")
+        assert went_on is not None, said
+        assert went_on >= saved, f"step {saved} was saved\n{said}"
 
 
 def last_step(said, what):
