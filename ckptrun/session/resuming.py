@@ -117,7 +117,7 @@ def set_aside(scene: Scene, plan: Resume, ledger: Ledger, guard: Callable[[], No
     """Move what is later than the chosen one into superseded/, each with its reason in the ledger and one line for the user."""
     reasons = {entry.checkpoint.path: entry.why for entry in plan.passed}
     for entry in plan.passed:
-        scene.say(f"warning: {entry.checkpoint.name} is not used: {entry.why}", level=-1)
+        scene.say(f"warning: {relative(scene, entry.checkpoint.path)} is not used: {entry.why}", level=-1)
     if not plan.set_aside:
         return
     intent = [{"path": relative(scene, item.path), "why": reasons.get(item.path, plan.why)} for item in plan.set_aside]
