@@ -116,12 +116,13 @@ def _attempts(scene: Scene, held: Lease, intake: Intake) -> Finish:
     while True:
         history = close_leftovers(scene, held)
         recorded = records.read_run(scene.paths)
-        decision = _admit(scene, history, recorded, first=first)
+        once = first and not _comes_again(scene, history)
+        decision = _admit(scene, history, recorded, first=first, once=once)
         if decision.done:
             return Finish(code=_already_complete(scene, history, decision.done))
-        plan = resuming.choose(scene, first=first, parent=recorded.parent if recorded else "")
+        plan = resuming.choose(scene, once=once, parent=recorded.parent if recorded else "")
         mounted = mounts.plan(scene.config.data, root=scene.config.root, cwd=scene.caller)
-        run = attempts.run_record(scene, recorded, fresh=first and scene.config.fresh)
+        run = attempts.run_record(scene, recorded, fresh=once and scene.config.fresh)
         if early := _stopped_before_start(scene, intake):
             return early
         chosen = Chosen(decision=decision, plan=plan, recorded=recorded, run=run, history=history, mounts=mounted)
@@ -141,8 +142,16 @@ def _attempts(scene: Scene, held: Lease, intake: Intake) -> Finish:
         first = False
 
 
-def _admit(scene: Scene, history: Sequence[AttemptRecord], recorded: RunRecord | None, *, first: bool) -> start.Decision:
-    """May this start go ahead? Options that reopen a run count for the first attempt of a call only."""
+def _comes_again(scene: Scene, history: Sequence[AttemptRecord]) -> bool:
+    """Whether the scheduler restarts a job that has had an attempt: the same command line, whose --fresh was obeyed already."""
+    job = scene.job
+    return job.automatic and job.restart > 0 and any(record.job == job.job for record in history)
+
+
+def _admit(
+    scene: Scene, history: Sequence[AttemptRecord], recorded: RunRecord | None, *, first: bool, once: bool
+) -> start.Decision:
+    """May this start go ahead? Options that reopen a run count `once`: not for later attempts of a call or a job."""
     stopped = control.stopped(scene.paths)
     asked = start.Asked(
         run=scene.run,
@@ -150,9 +159,9 @@ def _admit(scene: Scene, history: Sequence[AttemptRecord], recorded: RunRecord |
         commit=provenance.commit(scene.cwd),
         script_digest=attempts.script_digest(scene),
         automatic=scene.job.automatic or not first,
-        again=first and scene.config.again,
+        again=once and scene.config.again,
         changed=scene.config.changed,
-        fresh=first and scene.config.fresh,
+        fresh=once and scene.config.fresh,
         max_failures=scene.config.max_failures,
     )
     return start.decide(asked, history, recorded.command if recorded else [], _stop_sentence(stopped))

@@ -73,7 +73,7 @@ def _who(holder: Holder) -> str:
 
 def _what_would_run(scene: Scene) -> dict[str, Any]:
     recorded = records.read_run(scene.paths)
-    plan = resuming.choose(scene, first=True, parent=recorded.parent if recorded else "")
+    plan = resuming.choose(scene, once=True, parent=recorded.parent if recorded else "")
     numbers = paths.attempts(scene.paths)
     holder = lease.read_holder(scene.paths)
     number = max([0, *numbers, holder.attempt if holder else 0]) + 1

@@ -26,8 +26,8 @@ READ_TRIES = 3
 READ_PAUSE = 1.0  # seconds
 
 
-def choose(scene: Scene, *, first: bool, parent: str = "") -> Resume:
-    """What to continue from. Reads only; `first` is False for later attempts of one call, to which one-shot options do not apply.
+def choose(scene: Scene, *, once: bool, parent: str = "") -> Resume:
+    """What to continue from. Reads only; `once` is False where --fresh, --from and --resume-at were obeyed already.
 
     `parent` is the reference that an earlier --from of this run recorded: with the same one the run continues with its own checkpoints.
 
@@ -35,7 +35,6 @@ def choose(scene: Scene, *, first: bool, parent: str = "") -> Resume:
         UsageError: --resume-at or --from names something that is not there.
         IoFailure: what would be chosen cannot be read.
     """
-    once = first and not (scene.job.automatic and scene.job.restart > 0)
     for again in range(READ_TRIES):
         plan = _choose_whole(scene, once=once, parent=parent)
         if not plan.unknown:

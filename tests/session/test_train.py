@@ -168,6 +168,19 @@ def test_fresh_sets_everything_aside_and_deletes_nothing(here):
     assert "step-00000002" in kept
 
 
+def test_fresh_counts_once_for_a_job_whose_command_line_comes_back_with_every_requeue(here):
+    train(here, "client.py", "3")
+    job = {"SLURM_JOB_ID": "7"}
+    fresh = train(here, "--fresh", "--every", "1", "client.py", "3", "fail", env=job)
+    assert (fresh.returncode, "start 0" in fresh.stdout) == (3, True), fresh.stderr
+    requeued = train(here, "--fresh", "--every", "1", "client.py", "3", "fail", env={**job, "SLURM_RESTART_COUNT": "1"})
+    assert "start 0" in requeued.stdout, requeued.stderr  # nothing was saved
+    saved = train(here, "--changed", "--every", "1", "client.py", "3", env=job)
+    assert saved.returncode == 0, saved.stderr
+    again = train(here, "--fresh", "--every", "1", "client.py", "3", env={**job, "SLURM_RESTART_COUNT": "2"})
+    assert "is complete" in again.stderr
+
+
 def test_rewind_takes_an_earlier_step_and_sets_later_ones_aside(here):
     train(here, "--every", "1", "client.py", "5")
     rewound = train(here, "--again", "--every", "1", "--resume-at", "2", "client.py", "5")
