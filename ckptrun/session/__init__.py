@@ -94,7 +94,15 @@ def _leased(scene: Scene, intake: Intake) -> Finish:
     try:
         return _attempts(scene, held, intake)
     finally:
+        _release(scene, held)
+
+
+def _release(scene: Scene, held: Lease) -> None:
+    """Give the run back. A full disk must not turn "start me again" into another code: the lock is gone either way."""
+    try:
         held.release()
+    except errors.IoFailure as error:
+        scene.say(f"warning: the lease could not be given back: {error.message}", level=-1)
 
 
 def _acquire(scene: Scene) -> Lease:
