@@ -42,6 +42,15 @@ class JobIdentity(Noun, frozen=True, kw_only=True):
     array_task: str = ""  # "" = not a task of an array
 
 
+class Group(Noun, frozen=True, kw_only=True):
+    """The tasks of one start, side by side on one or many nodes; task 0 leads. One task is no group."""
+
+    id: str  # the same for all of one start, another after a restart: "77.0.2" is job, step, restart
+    rank: int
+    size: int
+    one_per_node: bool = False
+
+
 class Holder(Noun, frozen=True, kw_only=True):
     """Body of lease.json: who holds the run."""
 
@@ -200,6 +209,17 @@ class Setting(Noun, frozen=True, kw_only=True):
     source: str
 
 
+class TaskRecord(Noun, frozen=True, kw_only=True):
+    """How one of the tasks of an attempt on many nodes ended; task 0 is the leader."""
+
+    rank: int
+    node: str = ""  # the scheduler's name of its machine, else the host's
+    child_exit: int | None = None
+    child_signal: int | None = None
+    ended: float | None = None  # Unix time by its own clock; None = it never said
+    why: str = ""  # where it ended without its command's end
+
+
 class AttemptRecord(Noun, frozen=True, kw_only=True):
     """Body of attempts/NNNN/attempt.json."""
 
@@ -241,3 +261,5 @@ class AttemptRecord(Noun, frozen=True, kw_only=True):
     saves: list[float] = []
     local_dir: str = ""  # the node-local directory with request file and notify socket
     learned: Learned | None = None
+    tasks: list[TaskRecord] = []  # where there are several
+    blamed: str = ""  # the node whose task failed first, where there are several

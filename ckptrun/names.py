@@ -60,6 +60,8 @@ REFUSED = "refused"  # in control/: what came into the inbox and was not a reque
 CHECKPOINTS = "checkpoints"
 ATTEMPTS = "attempts"
 ARRAY_TASK = "{array_task}"  # in a run's name: the number of the task in a scheduler's array
+GROUP = "group"  # in control/: how the tasks of one start on many nodes find each other
+TASKS = "tasks"  # in an attempt: what its other tasks, on other nodes, wrote
 JOBS = "jobs"  # batch scripts that were submitted for the run, and which jobs they became
 SUPERSEDED = "superseded"
 BACKUP = "backup"
@@ -82,7 +84,7 @@ SIDE = ".ckptrun"  # beside checkpoints of other frameworks: seals, pins
 # --- requests ----------------------------------------------------------------------------------------------------------
 SAVE = "save"
 SAVE_AND_STOP = "save_and_stop"
-STOP_NOW = "stop_now"  # inbox only: `ckptrun stop --now`
+STOP_NOW = "stop_now"  # inbox, and from the leader to its followers: `ckptrun stop --now`
 
 # --- checkpoint states -------------------------------------------------------------------------------------------------
 COMPLETE = "complete"

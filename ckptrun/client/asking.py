@@ -28,8 +28,8 @@ class Asked:
 
     @property
     def key(self) -> str:
-        """What tells one request from another: a save that has become a stop is another one."""
-        return f"{self.id} {self.stops}"
+        """What tells one request from another: a save that has become a stop is another one, and so is one for a later step."""
+        return f"{self.id} {self.stops} {self.at_step}"
 
 
 class RequestFile:

@@ -132,7 +132,7 @@ class Deciding:
             return True
         self._answered = asked.key
         late = f"rank {self._place.rank} saw the request for step {asked.at_step} after step {self._before}: not obeyed"
-        self._notify.send(failed=clipped(late))
+        self._notify.send(late=asked.id, step=self._before, text=clipped(late))
         say(f"{late}, for the ranks would part")
         return False
 

@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+# Who started the ranks says which is which: torchrun and scripts of that kind, Open MPI, MPICH and PMI-2, srun for the tasks of a step.
+_RANK_OF = (
+    ("RANK", "WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+)
+
+
 class Place:
     """Everything that the surroundings decide. Paths are absolute; "" and None mean that there is none."""
 
@@ -34,8 +43,7 @@ class Place:
 
     def __init__(self, environ: Mapping[str, str], *, checkpoint_dir: str = "") -> None:
         self.under = bool(environ.get(names.ENV))
-        self.rank = _number(environ.get("RANK")) or 0
-        self.world = _number(environ.get("WORLD_SIZE")) or 1
+        self.rank, self.world = _rank_and_world(environ)
         # Variables without CKPTRUN beside them are leftovers of somebody else's: they are not obeyed.
         given = environ if self.under else {}
         self.run = given.get(names.ENV_RUN, "")
@@ -65,6 +73,14 @@ class Place:
     def done_file(self) -> str:
         """The proof of completion, "" outside ckptrun."""
         return os.path.join(os.path.dirname(self.output_dir), names.DONE) if self.under else ""
+
+
+def _rank_and_world(environ: Mapping[str, str]) -> tuple[int, int]:
+    for rank, world in _RANK_OF:
+        found = _number(environ.get(rank)), _number(environ.get(world))
+        if found[0] is not None and found[1]:
+            return found[0], found[1]
+    return _number(environ.get("RANK")) or 0, _number(environ.get("WORLD_SIZE")) or 1
 
 
 def _number(text: str | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from ckptrun.model import Holder, Identity, JobIdentity, Noun
+from ckptrun.model import Group, Holder, Identity, JobIdentity, Noun
 from ckptrun.platforms import machine
 
 
@@ -33,6 +33,13 @@ class Platform(Protocol):
 
     def job(self) -> JobIdentity:
         """The scheduler's job that we are in."""
+
+    def group(self) -> Group | None:
+        """The tasks that were started side by side with us, for one attempt; None where we are the only one.
+
+        Raises:
+            UsageError: there are several, and one attempt of them is not possible.
+        """
 
     def end_time(self) -> tuple[float | None, str]:
         """Unix time at which the platform will end us, and who says so; (None, "") where there is no end or none is known."""

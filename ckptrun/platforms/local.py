@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ckptrun import names
-from ckptrun.model import Holder, Identity, JobIdentity
+from ckptrun.model import Group, Holder, Identity, JobIdentity
 from ckptrun.platforms import base
 
 TYPE_CHECKING = False
@@ -24,6 +24,10 @@ class Local:
     def job(self) -> JobIdentity:
         """No job; automatic if ckptrun itself submitted us to something that we do not recognise."""
         return JobIdentity(automatic=bool(self._environ.get(names.ENV_SUBMITTED)))
+
+    def group(self) -> Group | None:
+        """We are the only one."""
+        return None
 
     def end_time(self) -> tuple[float | None, str]:
         """No end."""

@@ -6,6 +6,7 @@ import os
 import sys
 
 _TEXT = 1 << 16  # bytes
+_LOCAL = ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs", "ramfs", "overlay", "squashfs")
 
 
 def boot_id() -> str:
@@ -33,6 +34,19 @@ def pid_namespace() -> str:
 def cgroup() -> str:
     """The cgroups of this process, as the kernel lists them."""
     return _read("/proc/self/cgroup")
+
+
+def lies_here(path: str) -> bool:
+    """Whether a path, or the nearest above it that exists, is on a disk of this machine, which others see only if it serves them."""
+    while not os.path.isdir(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    device = os.stat(path).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in _read("/proc/self/mountinfo").splitlines():  # man 5 proc: …, major:minor third, the type after " - "
+        fields, _, rest = line.partition(" - ")
+        if fields.split()[2] == wanted:
+            return rest.split(" ")[0] in _LOCAL
+    return False
 
 
 def parent_name() -> str:

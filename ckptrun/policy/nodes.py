@@ -20,12 +20,13 @@ def bad(history: Sequence[AttemptRecord]) -> dict[str, str]:
     """Nodes to leave out, each with the reason: attempts died on it within a minute, twice since one there lived longer."""
     deaths: dict[str, list[int]] = {}
     for record in history:
-        if not record.node:
+        node = record.node if not record.tasks else record.blamed  # of several it is the one that failed first
+        if not node:
             continue
         if record.outcome in _DEATHS and not record.checkpoints and _seconds(record) < SOON_SECONDS:
-            deaths.setdefault(record.node, []).append(record.attempt)
+            deaths.setdefault(node, []).append(record.attempt)
         else:
-            deaths.pop(record.node, None)
+            deaths.pop(node, None)
     return {node: _reason(numbers) for node, numbers in deaths.items() if len(numbers) >= TIMES}
 
 

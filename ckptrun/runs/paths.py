@@ -49,6 +49,9 @@ class AttemptPaths(Noun, frozen=True, kw_only=True):
     def input(self) -> str:
         return os.path.join(self.dir, names.INPUT)
 
+    def task(self, rank: int) -> str:
+        return os.path.join(self.dir, names.TASKS, f"{rank:04d}")
+
     @property
     def done(self) -> str:
         return os.path.join(self.dir, names.DONE)

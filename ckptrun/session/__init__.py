@@ -4,6 +4,7 @@ scene         what stays the same: who asks, for which run, where
 resuming      which checkpoint to continue from
 attempt       number, directories, environment, what will be started
 environment   the variables and templates (pure)
+group         several tasks of one attempt, on one or many nodes: leading, following
 ground        what the supervisor needs from the run while the attempt lives
 scheduler     why we are stopped, and being started again
 ending        was it complete, what is safe, what to tell
@@ -16,14 +17,15 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ckptrun import errors, names
 from ckptrun.mounts import data as mounts
 from ckptrun.policy import restart, start
 from ckptrun.runs import control, lease, ledger, paths, provenance, records
 from ckptrun.session import attempt as attempts
-from ckptrun.session import ending, resuming, scheduler
+from ckptrun.session import ending, group, resuming, scheduler
 from ckptrun.session.attempt import Chosen
-from ckptrun.session.ground import Ground
 from ckptrun.session.leftovers import close_leftovers
 from ckptrun.session.scene import Scene, open_scene
 from ckptrun.session.scheduler import SELF, Finish
@@ -59,9 +61,13 @@ def train(
     """
     with Intake() as intake:
         scene = open_scene(config, command, environ=environ, cwd=cwd, clock=clock, verbosity=verbosity, json_out=json_out)
+        if scene.group is not None and scene.group.rank:
+            from ckptrun.session import following  # noqa: PLC0415  # one task is the rule
+
+            return following.follow(scene, intake)
         try:
             scene.place.begin()
-            return scheduler.restart(scene, _leased(scene, intake))
+            return scheduler.restart(scene, _led(scene, intake))
         finally:
             scene.place.close()
 
@@ -80,6 +86,8 @@ def dry_run(
     from ckptrun.session import plan  # noqa: PLC0415  # not on the launch path
 
     scene = open_scene(config, command, environ=environ, cwd=cwd, clock=clock, verbosity=verbosity, json_out=json_out)
+    if scene.group is not None and scene.group.rank:
+        return names.EXIT_OK  # the first task speaks for all
     try:
         scene.place.begin()
         return plan.show(scene)
@@ -87,12 +95,25 @@ def dry_run(
         scene.place.close()
 
 
-def _leased(scene: Scene, intake: Intake) -> Finish:
+def _led(scene: Scene, intake: Intake) -> Finish:
+    """This start from the first task to the last, where there are several; each ends with the same code."""
+    lead = group.lead(scene, intake)
+    try:
+        early = None if lead.gather() else _stopped_before_start(scene, intake)
+        finish = early or _leased(scene, intake, lead)
+    except errors.CkptrunError as error:
+        lead.over(error.exit_code)
+        raise
+    lead.over(finish.code)
+    return finish
+
+
+def _leased(scene: Scene, intake: Intake, lead: group.Alone) -> Finish:
     """All attempts of this start, while the run is ours."""
     paths.create(scene.paths)
-    held = _acquire(scene)
+    held = _acquire(scene, lead)
     try:
-        return _attempts(scene, held, intake)
+        return _attempts(scene, held, intake, lead)
     finally:
         _release(scene, held)
 
@@ -105,20 +126,20 @@ def _release(scene: Scene, held: Lease) -> None:
         scene.say(f"warning: the lease could not be given back: {error.message}", level=-1)
 
 
-def _acquire(scene: Scene) -> Lease:
+def _acquire(scene: Scene, lead: group.Alone) -> Lease:
     return lease.acquire(
         scene.paths,
         scene.me,
         scene.job,
         clock=scene.clock,
         monotonic=time.monotonic,
-        sleep=time.sleep,
+        sleep=lead.sleep,
         tell=lambda text: scene.say(text, level=-1),
         is_over=scene.place.is_over,
     )
 
 
-def _attempts(scene: Scene, held: Lease, intake: Intake) -> Finish:
+def _attempts(scene: Scene, held: Lease, intake: Intake, lead: group.Alone) -> Finish:
     """Attempt after attempt, as long as this process is the one that restarts."""
     first = True
     while True:
@@ -133,8 +154,10 @@ def _attempts(scene: Scene, held: Lease, intake: Intake) -> Finish:
         run = attempts.run_record(scene, recorded, fresh=once and scene.config.fresh)
         if early := _stopped_before_start(scene, intake):
             return early
-        chosen = Chosen(decision=decision, plan=plan, recorded=recorded, run=run, history=history, mounts=mounted)
-        result = _one_attempt(scene, held, intake, chosen)
+        chosen = Chosen(
+            decision=decision, plan=plan, recorded=recorded, run=run, history=history, mounts=mounted, ranks=lead.ranks()
+        )
+        result = _one_attempt(scene, held, intake, lead, chosen)
         verdict = restart.again(
             [*history, result.record],
             max_failures=scene.config.max_failures,
@@ -145,9 +168,21 @@ def _attempts(scene: Scene, held: Lease, intake: Intake) -> Finish:
             return _end(scene, result, verdict, history)
         scene.say(f"attempt {result.record.attempt} {result.verdict.outcome}: {result.verdict.why}; {verdict.why}", level=-1)
         scene.say(f"starting again in {verdict.delay:.0f} s")
-        if intake.wait(verdict.delay) and (early := _stopped_before_start(scene, intake)):
+        if _pause(held, intake, lead, verdict.delay) and (early := _stopped_before_start(scene, intake)):
             return early
         first = False
+
+
+def _pause(held: Lease, intake: Intake, lead: group.Alone, seconds: float) -> bool:
+    """Wait before the next attempt, and show everybody that we live; True when a signal came."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if not held.beat():
+            held.require()
+        lead.sleep(0.0)
+        if intake.wait(min(left, names.HEARTBEAT_SECONDS)):
+            return True
+    return False
 
 
 def _comes_again(scene: Scene, history: Sequence[AttemptRecord]) -> bool:
@@ -181,7 +216,7 @@ def _stop_sentence(mark: control.Stopped | None) -> str:
     return f"stopped by {mark.by}{f' at {mark.when}' if mark.when else ''}{f': {mark.reason}' if mark.reason else ''}"
 
 
-def _one_attempt(scene: Scene, held: Lease, intake: Intake, chosen: Chosen) -> Result:
+def _one_attempt(scene: Scene, held: Lease, intake: Intake, lead: group.Alone, chosen: Chosen) -> Result:
     """Number, prepare, run, judge, record."""
     number = held.next_attempt()
     where = paths.new_attempt(scene.paths, number)
@@ -190,9 +225,9 @@ def _one_attempt(scene: Scene, held: Lease, intake: Intake, chosen: Chosen) -> R
         held.take(number, begun.record.attempt_id)
         book = ledger.Ledger(scene.paths.ledger, held.require, scene.clock, number)
         attempts.write_beginning(scene, begun, book, held)
-        ground = Ground(scene, held, book, attempt=number, started=begun.started, local_dir=begun.spec.local_dir)
+        lead.start(begun)
         try:
-            ended = loop.run(begun.spec, ground, intake)
+            ended = loop.run(begun.spec, lead.ground(held, book, begun), intake)
         except (errors.UsageError, errors.IoFailure) as error:
             ending.never_started(scene, where, begun.record, book, error)
             raise
@@ -201,7 +236,9 @@ def _one_attempt(scene: Scene, held: Lease, intake: Intake, chosen: Chosen) -> R
             raise errors.LeaseLost(
                 f"run {scene.run} was taken over while this attempt was suspended: it writes nothing more"
             )
-        result = ending.judge(scene, begun.record, where, ended, intake)
+        ended, tasks, blamed = lead.settle(ended)
+        record = replace(begun.record, tasks=tasks, blamed=blamed.node if blamed else "")
+        result = ending.judge(scene, record, where, ended, intake, blamed)
         ending.write(scene, where, result, book)
         book.close()
         if result.verdict.outcome == names.STOPPED_BY_USER:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ckptrun.session.scene import Scene
 
 SIGNAL_MEANS_STOP = "stop"
+EXCHANGE_SECONDS = 1.0  # between two looks of a task at what the others say
+AHEAD_SECONDS = EXCHANGE_SECONDS  # that a request may take to reach all
 
 
 class Chosen(Noun, frozen=True, kw_only=True):
@@ -38,6 +40,7 @@ class Chosen(Noun, frozen=True, kw_only=True):
     run: RunRecord  # run.yaml as it shall be
     history: list[AttemptRecord]
     mounts: list[Mount] = []
+    ranks: dict[str, str] = {}  # where the ranks of a command on several nodes find each other
 
 
 class Begun(Noun, frozen=True, kw_only=True):
@@ -47,6 +50,7 @@ class Begun(Noun, frozen=True, kw_only=True):
     number: int
     where: paths.AttemptPaths
     record: AttemptRecord
+    given: environment.Given
     spec: Spec
     started: float
     lines: list[str] = []  # what was mounted where
@@ -105,7 +109,9 @@ def begin(scene: Scene, chosen: Chosen, number: int, where: paths.AttemptPaths) 
     except BaseException:
         ending.remove_local(local)
         raise
-    return Begun(chosen=chosen, number=number, where=where, record=record, spec=spec, started=started, lines=lines)
+    return Begun(
+        chosen=chosen, number=number, where=where, record=record, given=given, spec=spec, started=started, lines=lines
+    )
 
 
 def _mount(scene: Scene, where: paths.AttemptPaths, chosen: Chosen) -> list[str]:
@@ -156,6 +162,7 @@ def given_to(
         grace=scenes.grace_of(scene),
         every=config.every if asked else "",
         tracker_ids=chosen.run.tracker_ids if config.tracker_ids else {},
+        ranks=chosen.ranks,
     )
 
 
@@ -181,6 +188,9 @@ def spec_of(
         stdout_to_stderr=scene.json_out,
         verbosity=scene.verbosity,
         learned=ending.learned_from(history),
+        label=scene.label,
+        beat=EXCHANGE_SECONDS if scene.group else None,
+        ahead=AHEAD_SECONDS if scene.group else 0.0,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ckptrun import errors, names
-from ckptrun.model import AttemptRecord, Checkpoint, Ended, Learned, Noun, Verdict
+from ckptrun.model import AttemptRecord, Checkpoint, Ended, Learned, Noun, TaskRecord, Verdict
 from ckptrun.policy import restart
 from ckptrun.runs import durable, records
 from ckptrun.session import scheduler
@@ -35,8 +35,10 @@ class Result(Noun, frozen=True, kw_only=True):
     record: AttemptRecord
 
 
-def judge(scene: Scene, record: AttemptRecord, where: AttemptPaths, ended: Ended, intake: Intake) -> Result:
-    """Say how the attempt ended, from what the supervisor saw and what lies on disk."""
+def judge(
+    scene: Scene, record: AttemptRecord, where: AttemptPaths, ended: Ended, intake: Intake, blamed: TaskRecord | None = None
+) -> Result:
+    """Say how the attempt ended, from what the supervisor saw and what lies on disk. `blamed`: the task of several that failed first."""
     from ckptrun.checkpoints import scan  # noqa: PLC0415  # not before the script has started
 
     found = scan.scan_run(scene.paths.checkpoints, scene.paths.attempts)
@@ -51,6 +53,10 @@ def judge(scene: Scene, record: AttemptRecord, where: AttemptPaths, ended: Ended
         scene.place.signalled()
     ended = scheduler.explained(ended, scene.place.why_stopped(), late=late)
     verdict = restart.judge(ended, proof=proof, codes=codes, late_notice=late)
+    if blamed is not None and verdict.outcome in restart.COUNTED:
+        from ckptrun.policy import group  # noqa: PLC0415  # one task is the rule
+
+        verdict = msgspec.structs.replace(verdict, why=f"{verdict.why} ({group.who(blamed)} failed first)")
     saved = [item.name for item in complete if item.attempt == record.attempt]
     record = _closed(scene, record, ended, verdict, newest, saved)
     return Result(ended=ended, verdict=verdict, newest=newest, saved=saved, record=record)

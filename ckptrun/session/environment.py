@@ -11,6 +11,8 @@ from ckptrun.model import Noun
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ckptrun.model import Group
+
 TEMPLATES = ("checkpoint_dir", "output_dir", "input_dir", "resume_from", "resume_step", "attempt", "run", "python")
 
 
@@ -30,7 +32,8 @@ class Given(Noun, frozen=True, kw_only=True):
     deadline: float | None = None
     grace: float = names.DEFAULT_GRACE_SECONDS
     every: str = ""
-    tracker_ids: Mapping[str, str] = {}
+    tracker_ids: dict[str, str] = {}
+    ranks: dict[str, str] = {}  # where the ranks of a command on several nodes find each other
     python: str = (
         sys.executable
     )  # a virtual environment may lie elsewhere in every job, so the recorded command does not name it
@@ -86,10 +89,36 @@ def child_environment(environ: Mapping[str, str], given: Given) -> dict[str, str
     child.setdefault("PYTHONUNBUFFERED", "1")
     # torchrun kills its ranks 30 s after a signal, whether they have saved or not, unless told otherwise.
     child.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(int(given.grace)))
+    for key, value in given.ranks.items():
+        child.setdefault(key, value)
     if "WANDB_SWEEP_ID" not in environ:  # a sweep's agent numbers its runs itself
         for key, value in given.tracker_ids.items():
             child.setdefault(key, value)
     return child
+
+
+# Arguments of torchrun that say by themselves how its agents meet.
+_MEETS = ("--rdzv", "--master", "--node-rank", "--node_rank", "--standalone", "--nnodes")
+
+
+def rendezvous(
+    group: Group, host: str, port: int, run: str, command: Sequence[str], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Variables by which the tasks of a command meet at `host`: those of torch.distributed, and torchrun's own (PET_…).
+
+    torchrun takes an option's default from PET_ and its name: https://docs.pytorch.org/docs/stable/elastic/run.html. What the user said,
+    as an argument or a variable, is not mixed with ours.
+    """
+    found = {"MASTER_ADDR": host, "MASTER_PORT": str(port)}
+    said = any(word.startswith(_MEETS) for word in command) or any(name.startswith("PET_RDZV") for name in environ)
+    if group.one_per_node and not said:
+        found |= {
+            "PET_NNODES": str(group.size),
+            "PET_RDZV_BACKEND": "c10d",
+            "PET_RDZV_ENDPOINT": f"{host}:{port}",
+            "PET_RDZV_ID": run,
+        }
+    return found
 
 
 def _variables(given: Given) -> dict[str, str]:

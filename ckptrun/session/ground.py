@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ckptrun.runs.lease import Lease
     from ckptrun.runs.ledger import Ledger
     from ckptrun.session.scene import Scene
+    from ckptrun.supervise.events import Event
 
 
 class Ground:
@@ -34,15 +35,19 @@ class Ground:
 
     def beat(self) -> bool:
         """Stamp the lease; False when somebody else has taken the run over."""
-        try:
-            os.utime(self._local_dir)  # or a cleaner of /tmp takes it away under a long training
-        except OSError as error:
-            self._trouble(f"{self._local_dir}: {error.strerror}")
+        self._keep_local()
         try:
             return self._lease.beat()
         except (errors.CkptrunError, OSError) as error:
             self._trouble(f"the heartbeat could not be written: {error}")
             return True
+
+    def _keep_local(self) -> None:
+        """Or a cleaner of /tmp takes the directory away under a long training."""
+        try:
+            os.utime(self._local_dir)
+        except OSError as error:
+            self._trouble(f"{self._local_dir}: {error.strerror}")
 
     def inbox(self) -> list[Request]:
         """What others asked for since the last look."""
@@ -76,6 +81,20 @@ class Ground:
         """Where the attempt is, for `ckptrun status`."""
         now = control.Progress(attempt=self._attempt, updated=self.clock(), started=self._started, **fields)
         self._try("control/progress.json", lambda: control.write_progress(self._scene.paths, now))
+
+    def news(self) -> list[Event]:
+        """Nothing: the command runs here only."""
+        return []
+
+    def elsewhere(self) -> int:
+        """Nowhere else."""
+        return 0
+
+    def end_elsewhere(self) -> None:
+        """There is nobody else."""
+
+    def pass_on(self, action: str, reason: str, cause: str) -> None:
+        """There is nobody above us."""
 
     def end_time(self) -> tuple[float | None, str]:
         """When the attempt must have ended, and who says so."""

@@ -28,6 +28,7 @@ class Scene(Noun, frozen=True, kw_only=True):
     place: Any  # platforms.base.Platform
     me: Identity
     job: JobIdentity
+    group: Any = None  # model.Group where the command runs as several tasks, else None
     paths: RunPaths
     clock: Any  # () -> Unix seconds
     verbosity: int = 0
@@ -38,10 +39,17 @@ class Scene(Noun, frozen=True, kw_only=True):
         """The run's name."""
         return self.paths.name
 
+    @property
+    def label(self) -> str:
+        """What our lines begin with: those of followers say whose they are."""
+        if self.group is None or not self.group.rank:
+            return "ckptrun"
+        return f"ckptrun (task {self.group.rank} on {self.job.node or self.me.host})"
+
     def say(self, sentence: str, level: int = 0) -> None:
         """One line on stderr, unless -q (or, for level 1, without -v). Never fails: a closed stderr loses the line only."""
         if self.verbosity >= level:
-            line = f"ckptrun: {text.escape(sentence)}\n".encode(errors="backslashreplace")
+            line = f"{self.label}: {text.escape(sentence)}\n".encode(errors="backslashreplace")
             try:
                 os.write(2, line)
             except OSError:  # nobody is listening; what happened is in the ledger as well
@@ -61,6 +69,7 @@ def open_scene(
     """Which run this start belongs to, and where we are. Touches nothing."""
     place = platforms.detect(environ)
     job = place.job()
+    group = place.group()
     return Scene(
         config=config,
         command=list(command),
@@ -70,9 +79,10 @@ def open_scene(
         place=place,
         me=place.identity(),
         job=job,
+        group=group,
         paths=run_paths.run_paths(config.root, run_name(config, command, cwd, job.array_task)),
         clock=clock,
-        verbosity=verbosity,
+        verbosity=verbosity - 1 if group is not None and group.rank else verbosity,  # the leader speaks for all
         json_out=json_out,
     )
 

@@ -60,8 +60,13 @@ def explained(ended: Ended, why: Why | None, *, late: bool) -> Ended:
     return replace(ended, requests=requests)
 
 
+def from_outside(request: Request) -> bool:
+    """Whether a signal made it: ours (`SIGTERM`), or another task's (`SIGTERM to task 2 on n3`)."""
+    return request.reason.split(" ")[0] in FROM_OUTSIDE
+
+
 def _explained(request: Request, why: Why) -> Request:
-    if request.reason not in FROM_OUTSIDE or request.cause != names.PREEMPTED:
+    if not from_outside(request) or request.cause != names.PREEMPTED:
         return request
     return replace(request, cause=why.cause or request.cause, reason=f"{request.reason}: {why.sentence}")
 

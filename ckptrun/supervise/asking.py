@@ -87,6 +87,28 @@ def nearer(state: State, end: float, now: float, out: Out) -> State:
     return state
 
 
+def name_a_step(state: State, out: Out) -> State:
+    """The step at which ranks that cannot agree shall obey the request in force: beyond all that was heard of."""
+    at_step = told.at_step(state.script, state.rules.ahead)
+    if state.force is None or not state.published or at_step is None or state.rules.follows:
+        return state
+    return _at_step(state, state.force, at_step, out)
+
+
+def take_the_step(state: State, request: Request, out: Out) -> State:
+    """The leader has named a (later) step for what is in force."""
+    force = state.force
+    if force is None or force.id != request.id or request.at_step in (None, force.at_step):
+        return state
+    return _at_step(state, force, request.at_step, out)
+
+
+def _at_step(state: State, force: Request, at_step: int | None, out: Out) -> State:
+    force = replace(force, at_step=at_step)
+    out.append(ev.Ask(force, again=True))
+    return replace(state, force=force)
+
+
 def end_now(state: State, want: Want, now: float, out: Out) -> State:
     """Stop without waiting for a save."""
     state = _one_more(_join(state, want), names.STOP_NOW, want, now)
@@ -107,6 +129,7 @@ def _publish(state: State, action: str, want: Want, now: float, out: Out) -> Sta
 
 def _one_more(state: State, action: str, want: Want, now: float) -> State:
     count = state.count + 1
+    given = None if want.given is None else want.given.at_step  # the leader's word, where there is one
     request = Request(
         id=f"{state.rules.attempt}-{count}" if want.given is None else want.given.id,
         attempt=state.rules.attempt,
@@ -114,7 +137,7 @@ def _one_more(state: State, action: str, want: Want, now: float) -> State:
         reason=want.reason,
         cause=want.cause,
         deadline=state.end if action == names.SAVE_AND_STOP else None,
-        at_step=told.at_step(state.script),
+        at_step=told.at_step(state.script, state.rules.ahead) if given is None else given,
         created=now,
         by="" if want.given is None else want.given.by,
     )
@@ -122,7 +145,7 @@ def _one_more(state: State, action: str, want: Want, now: float) -> State:
 
 
 def _join(state: State, want: Want) -> State:
-    if want.given is None or want.given.id in state.open:
+    if want.given is None or not want.given.by or want.given.id in state.open:  # nobody waits for an answer
         return state
     return replace(state, open=(*state.open, want.given.id))
 
@@ -207,7 +230,9 @@ def finish(state: State, out: Out) -> State:
     out.extend(ev.Answer(each, ok=False, text=text) for each in state.open)
     state = withdraw(replace(state, open=()), out)
     asked = state.force is not None and state.force.action == names.SAVE_AND_STOP
-    if asked and not state.answered and not state.script.done:
+    if (
+        asked and not state.answered and not state.script.done and not state.rules.follows
+    ):  # whether all is saved is the leader's to say
         out.append(
             ev.Say("nothing was saved after the request to stop" + (f" ({state.failure})" if state.failure else ""), -1)
         )

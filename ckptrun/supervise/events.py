@@ -78,6 +78,15 @@ class Answered(Noun, frozen=True):
     checkpoint: str = ""
 
 
+class Late(Noun, frozen=True):
+    """A rank had passed the step at which all were to obey: none of them may obey alone."""
+
+    pid: int
+    request: str
+    step: int | None = None
+    text: str = ""
+
+
 class Found(Noun, frozen=True):
     """A complete checkpoint, newer than the request in force, was found on disk (scripts that report none)."""
 
@@ -102,6 +111,10 @@ class Left(Noun, frozen=True):
     others: tuple[str, ...] = ()
 
 
+class Unasked(Noun, frozen=True):
+    """The leader asks nothing any more."""
+
+
 class Tick(Noun, frozen=True):
     """Time has passed; `active` is when the script last wrote something."""
 
@@ -122,10 +135,12 @@ Event = (
     | Saved
     | SaveFailed
     | Answered
+    | Late
     | Found
     | Done
     | CommandEnded
     | Left
+    | Unasked
     | Tick
     | LeaseLost
 )
@@ -166,6 +181,14 @@ class MarkStopped(Noun, frozen=True):
     by: str
 
 
+class PassOn(Noun, frozen=True):
+    """Tell the leader what was asked of us and has not come from it."""
+
+    action: str
+    reason: str
+    cause: str = ""
+
+
 class Pause(Noun, frozen=True):
     """Stop the tree, then us."""
 
@@ -188,4 +211,4 @@ class Finish(Noun, frozen=True):
     """Nothing is left to wait for."""
 
 
-Action = Ask | Withdraw | Terminate | Kill | Answer | MarkStopped | Pause | Say | Record | Finish
+Action = Ask | Withdraw | Terminate | Kill | Answer | MarkStopped | PassOn | Pause | Say | Record | Finish

@@ -57,10 +57,11 @@ class Hands:
         self._acts: dict[type, Callable[[Any], None]] = {
             ev.Ask: self._ask,
             ev.Withdraw: self._withdraw,
-            ev.Terminate: lambda _: self.terminate(),
-            ev.Kill: lambda _: self.kill(),
+            ev.Terminate: lambda _: self.terminate(everywhere=True),
+            ev.Kill: lambda _: self.kill(everywhere=True),
             ev.Answer: lambda act: self.ground(self._ground.answer, act.id, act.ok, act.text, act.checkpoint),
             ev.MarkStopped: lambda act: self.ground(self._ground.mark_stopped, act.by),
+            ev.PassOn: lambda act: self.ground(self._ground.pass_on, act.action, act.reason, act.cause),
             ev.Say: lambda act: self.say(act.text, act.level),
             ev.Record: lambda act: self.ground(self._ground.record, act.event, **act.fields),
         }
@@ -122,14 +123,18 @@ class Hands:
             if each.number not in self.sent:
                 self.sent.append(each.number)
 
-    def terminate(self) -> None:
-        """SIGTERM to those who have not had it."""
+    def terminate(self, *, everywhere: bool = False) -> None:
+        """SIGTERM to those who have not had it; `everywhere`: on other nodes too."""
+        if everywhere:
+            self._later.append(lambda: self.ground(self._ground.end_elsewhere))
         told = self.ending.terminate() if self.ending is not None else []
         if told:
             self._later.append(lambda: self._ended("SIGTERM", told))
 
-    def kill(self) -> None:
-        """SIGKILL to all that is there."""
+    def kill(self, *, everywhere: bool = False) -> None:
+        """SIGKILL to all that is there; `everywhere`: on other nodes it is ended too."""
+        if everywhere:
+            self._later.append(lambda: self.ground(self._ground.end_elsewhere))
         hit = self.ending.kill() if self.ending is not None else []
         if hit:
             self._later.append(lambda: self._ended("SIGKILL", hit))

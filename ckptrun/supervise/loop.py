@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 BEAT = names.HEARTBEAT_SECONDS
+_EAGER = 0.1  # seconds between two heartbeats of a follower that waits for its leader's word
 _FROZEN = 5.0  # seconds too late
 _COARSE = 0.1  # seconds: files are stamped with a clock that ticks, not with the one we read
 _INSISTS = frozenset((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))
@@ -64,13 +65,16 @@ class Supervisor:
         self.started = time.monotonic()
         self.state = State(rules=_rules(spec), started=self.started, active=self.started)
         self.log = LogFile(spec.attempt_dir, lambda text: self.hands.complain(text))  # noqa: PLW0108  # there are no hands yet
-        self.streams = Streams(selector, self.log.write, self._pressed, stdout_to_stderr=spec.stdout_to_stderr)
+        self.streams = Streams(
+            selector, self.log.write, self._pressed, stdout_to_stderr=spec.stdout_to_stderr, label=spec.label
+        )
         self.file = RequestFile(spec.local_dir)
         self.hands = Hands(spec, ground, self.steady, self.streams, self.file)
         self.notify: NotifySocket | None = None
         self.children: Children | None = None
         self.pace = Pace()
-        self._beat_at = self.started + BEAT
+        self._beat = BEAT if spec.beat is None else spec.beat
+        self._beat_at = self.started + self._beat
         self._saved_at = 0.0  # when checkpoints were last looked for on disk
         self._pausing = False
         self._typed_pause = False
@@ -172,6 +176,8 @@ class Supervisor:
             self.streams.resize()
         else:
             self._feed(ev.Signalled(number))
+            if self.state.own_at is not None:
+                self._beat_at = time.monotonic() + _EAGER
 
     def _pressed(self, number: int) -> None:
         """A key of our terminal, or its hang-up."""
@@ -197,7 +203,7 @@ class Supervisor:
 
     def _heartbeat(self, now: float) -> None:
         """The lease first; then what others ask, when it must end, how far it is, whose the terminal is."""
-        self._beat_at = now + BEAT
+        self._beat_at = now + self._beat
         if self.hands.lease_lost or not self._from_ground(self.ground.beat, default=True):
             self.hands.lease_lost = True
         self._check_lease()
@@ -206,12 +212,20 @@ class Supervisor:
         nothing: list[Request] = []
         for request in self._from_ground(self.ground.inbox, default=nothing):
             self._feed(ev.Asked(self._steadied(request)))
+        no_news: list[ev.Event] = []
+        for event in self._from_ground(self.ground.news, default=no_news):
+            self._feed(event)
+        if self.state.own_at is not None:
+            self._beat_at = now + _EAGER
         self._learn_the_end()
         self.hands.ground(self.ground.progress, outcome.progress(self.state, self.steady))
         if self.streams.terminal is not None:
             self.streams.terminal.check()
         if self.children is not None:
             self.children.reap()
+        if self.state.command_ended is not None and self.spec.beat is not None:  # only others are waited for
+            self._beat_at = now + _EAGER
+            self._feed(self._left())
 
     def _learn_the_end(self) -> None:
         unknown: tuple[float | None, str] = (None, "")
@@ -241,15 +255,16 @@ class Supervisor:
         self.pace.next(now, wanted=waits_for_tree or self.state.published, patient=not waits_for_tree)
 
     def _left(self) -> ev.Left:
+        elsewhere = self._from_ground(self.ground.elsewhere, default=0)
         if self.children is None or not self.children.reap():
-            return ev.Left()
+            return ev.Left(elsewhere)
         procs = tree.descendants(os.getpid())
         working = set(self.state.script.ranks)
         for each in procs:
             if each.parent in working:
                 working.add(each.pid)
         others = tuple(tree.describe(each) for each in procs if each.pid not in working)
-        return ev.Left(sum(each.pid in working for each in procs), others)
+        return ev.Left(elsewhere + sum(each.pid in working for each in procs), others)
 
     def _look_for_a_save(self, now: float) -> None:
         """For scripts that report none: has a checkpoint appeared since we asked?"""
@@ -327,4 +342,6 @@ def _rules(spec: Spec) -> Rules:
         stall_timeout=spec.stall_timeout,
         means_save=spec.signal_means == "save",
         learned=spec.learned,
+        follows=spec.follows,
+        ahead=spec.ahead,
     )

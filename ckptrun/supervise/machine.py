@@ -26,9 +26,11 @@ from ckptrun.supervise.state import (
     RUNNING,
     Out,
     State,
+    alone_at,
     grace_end,
     last_call_at,
     limit_end,
+    pass_on_at,
     raise_at,
     stalled_at,
     stopping,
@@ -51,7 +53,7 @@ def wake_at(state: State) -> float | None:
     """When time alone will change something; None = never."""
     times = [state.kill_at, state.withdraw_at, state.linger_until if state.phase == RUNNING else None]
     if state.phase == RUNNING:
-        times += [state.end, last_call_at(state), raise_at(state), stalled_at(state)]
+        times += [state.end, last_call_at(state), raise_at(state), stalled_at(state), pass_on_at(state), alone_at(state)]
     known = [each for each in times if each is not None]
     return min(known) if known else None
 
@@ -59,7 +61,16 @@ def wake_at(state: State) -> float | None:
 # --- what happens ------------------------------------------------------------------------------------------------------
 def _signalled(state: State, event: ev.Signalled, now: float, out: Out) -> State:
     out.append(ev.Record("signal", {"signal": signal.Signals(event.number).name}))
+    if state.rules.follows and event.number in _LED:
+        return _left_to_the_leader(state, event.number, now)
     return _SIGNALS[event.number](state, signal.Signals(event.number).name, now, out)
+
+
+def _left_to_the_leader(state: State, number: int, now: float) -> State:
+    """Schedulers signal all tasks of a step: the leader asks everybody for the same, with one deadline."""
+    if stopping(state):
+        return state
+    return replace(state, own=(*state.own, number), own_at=now if state.own_at is None else state.own_at)
 
 
 def _on_notice(state: State, name: str, now: float, out: Out) -> State:
@@ -112,12 +123,20 @@ _SIGNALS: dict[int, Callable[[State, str, float, Out], State]] = {
 }
 
 
+_LED = frozenset((signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
+
+
 def _by_user(name: str) -> Want:
     return Want(reason=name, cause=names.STOPPED_BY_USER)
 
 
 def _asked(state: State, event: ev.Asked, now: float, out: Out) -> State:
     request = event.request
+    if request.action != names.SAVE or set(state.own) <= {signal.SIGUSR2}:
+        state = replace(state, own=(), own_at=None, passed_on=False)  # the leader has spoken
+    if state.rules.follows and _saves(state) and state.force is not None and state.force.id != request.id:
+        state = replace(state, force=None, open=())  # the leader withdrew it between two looks; the file is written anew
+    state = asking.take_the_step(state, request, out)
     want = Want(reason=request.reason or request.by or "asked", given=request)
     if request.action == names.SAVE:
         return asking.save(state, want, now, out)
@@ -125,6 +144,14 @@ def _asked(state: State, event: ev.Asked, now: float, out: Out) -> State:
     if want.cause == names.STOPPED_BY_USER:
         out.append(ev.MarkStopped(request.by))
     return (asking.end_now if request.action == names.STOP_NOW else asking.stop)(state, want, now, out)
+
+
+def _unasked(state: State, event: ev.Unasked, now: float, out: Out) -> State:  # noqa: ARG001  # the table's shape
+    return asking.withdraw(replace(state, open=()), out) if _saves(state) else state
+
+
+def _saves(state: State) -> bool:
+    return state.force is not None and state.force.action == names.SAVE
 
 
 def _end_known(state: State, event: ev.EndKnown, now: float, out: Out) -> State:
@@ -141,8 +168,19 @@ def _hello(state: State, event: ev.Hello, now: float, out: Out) -> State:  # noq
     return replace(state, script=told.hello(state.script, event))
 
 
-def _stepped(state: State, event: ev.Stepped, now: float, out: Out) -> State:  # noqa: ARG001  # the table's shape
-    return replace(state, script=told.stepped(state.script, event, now))
+def _stepped(state: State, event: ev.Stepped, now: float, out: Out) -> State:  # the table's shape
+    state = replace(state, script=told.stepped(state.script, event, now))
+    unnamed = state.force is not None and state.force.at_step is None
+    return asking.name_a_step(state, out) if unnamed else state  # no pace was known when it was asked
+
+
+def _late(state: State, event: ev.Late, now: float, out: Out) -> State:  # noqa: ARG001  # the table's shape
+    out.append(ev.Record("late", {"request": event.request, "step": event.step, "text": event.text}))
+    force = state.force
+    if force is None or force.id != event.request or state.answered:
+        return state
+    seen = [step for step in (state.script.step, event.step) if step is not None]
+    return asking.name_a_step(replace(state, script=replace(state.script, step=max(seen, default=None))), out)
 
 
 def _saving(state: State, event: ev.Saving, now: float, out: Out) -> State:  # noqa: ARG001  # the table's shape
@@ -228,10 +266,12 @@ _HANDLERS: dict[type, Callable[[State, Any, float, Out], State]] = {
     ev.Saved: _saved,
     ev.SaveFailed: _save_failed,
     ev.Answered: _rank_answered,
+    ev.Late: _late,
     ev.Found: _found,
     ev.Done: _done,
     ev.CommandEnded: _command_ended,
     ev.Left: _left,
+    ev.Unasked: _unasked,
     ev.Tick: _tick,
     ev.LeaseLost: _lease_lost,
 }
@@ -258,6 +298,24 @@ def _limit(state: State, now: float, out: Out) -> State:
     return asking.give_notice(state, Want(reason=state.limit_why or "time limit", cause=names.TIMED_OUT), now, out)
 
 
+def _pass_on(state: State, now: float, out: Out) -> State:  # noqa: ARG001  # the table's shape
+    reason = signal.Signals(state.own[-1]).name
+    if set(state.own) <= {signal.SIGUSR2}:
+        out.append(ev.PassOn(names.SAVE, reason))
+    else:
+        by_user = signal.SIGINT in state.own
+        out.append(ev.PassOn(names.SAVE_AND_STOP, reason, names.STOPPED_BY_USER if by_user else names.PREEMPTED))
+    return replace(state, passed_on=True)
+
+
+def _alone(state: State, now: float, out: Out) -> State:
+    out.append(ev.Say("the first task of this attempt does not answer: going by our own signals", -1))
+    own, state = state.own, replace(state, own=(), own_at=None, passed_on=False)
+    for number in own:
+        state = _SIGNALS[number](state, signal.Signals(number).name, now, out)
+    return state
+
+
 def _last_call(state: State, now: float, out: Out) -> State:
     notice = state.notice
     if notice is None:
@@ -275,6 +333,8 @@ _DUE: tuple[tuple[Callable[[State], float | None], Callable[[State, float, Out],
     (stalled_at, _stall),
     (raise_at, _limit),
     (last_call_at, _last_call),
+    (pass_on_at, _pass_on),
+    (alone_at, _alone),
     (lambda state: state.linger_until, asking.end_strays),
     (lambda state: state.end, _end),
 )

@@ -103,6 +103,9 @@ _MESSAGES: dict[str, Callable[[dict[str, Any], int], ev.Event]] = {
     "answered": lambda message, pid: ev.Answered(pid, str(message["answered"]), str(message.get("checkpoint") or "")),
     "checkpoint": _checkpoint,
     "saving": lambda message, _: ev.Saving(_whole(message["saving"])),
+    "late": lambda message, pid: ev.Late(
+        pid, str(message["late"]), _whole(message.get("step")), str(message.get("text", ""))
+    ),
     "failed": lambda message, _: ev.SaveFailed(str(message["failed"])),
     "done": lambda message, _: ev.Done(str(message["done"])),
     "step": _step,

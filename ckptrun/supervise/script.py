@@ -95,12 +95,15 @@ def learned(script: Script, before: Learned, exit_seconds: float | None = None) 
     )
 
 
-def at_step(script: Script) -> int | None:
-    """The step after which several ranks save together; None where they agree by themselves or no step was heard of."""
-    if not script.apart or script.step is None:
+def at_step(script: Script, ahead: float = 0.0) -> int | None:
+    """The step after which several ranks save together; None where they agree by themselves, or no pace is known yet.
+
+    `ahead` is how many seconds the request needs to reach them all.
+    """
+    if not script.apart or script.step is None or not script.step_seconds:
         return None
-    pace = min(script.step_seconds) if script.step_seconds else AHEAD_SECONDS
-    return script.step + 1 + math.ceil(AHEAD_SECONDS / max(pace, 0.001))
+    pace = min(script.step_seconds)
+    return script.step + 1 + math.ceil((AHEAD_SECONDS + ahead) / max(pace, 0.001))
 
 
 def _slowest(*seconds: float | None) -> float | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ckptrun import names
 from ckptrun.model import Checkpoint, Learned, Noun, Request
+
+if TYPE_CHECKING:
+    from ckptrun.supervise.events import Event
 
 
 class Spec(Noun, frozen=True, kw_only=True):
@@ -29,6 +32,10 @@ class Spec(Noun, frozen=True, kw_only=True):
     stdout_to_stderr: bool = False  # `--json`: our stdout is kept for the document
     verbosity: int = 0  # -1 quiet, 0, 1, 2
     learned: Learned = Learned()
+    label: str = "ckptrun"  # what our own lines begin with
+    beat: float | None = None  # seconds between two heartbeats, less than usual where others must be heard
+    follows: bool = False  # one of several tasks, another of which leads: what is asked, and when, is its word
+    ahead: float = 0.0  # seconds that a request needs to reach every node
 
 
 class Ground(Protocol):
@@ -42,6 +49,18 @@ class Ground(Protocol):
 
     def inbox(self) -> list[Request]:
         """What others asked since the last call (`ckptrun save`, `ckptrun stop`)."""
+
+    def news(self) -> list[Event]:
+        """What happened since the last call where the same command runs on other nodes."""
+
+    def elsewhere(self) -> int:
+        """On how many other nodes it still runs and must be waited for."""
+
+    def end_elsewhere(self) -> None:
+        """Have it ended there, too: SIGTERM goes out here."""
+
+    def pass_on(self, action: str, reason: str, cause: str) -> None:
+        """Tell the leader what was asked of us."""
 
     def end_time(self) -> tuple[float | None, str]:
         """When this attempt must be over (Unix time; None = unknown) and whose word that is: "time limit"."""

@@ -15,6 +15,8 @@ BOOKKEEPING = names.BOOKKEEPING_SECONDS
 LINGER_SECONDS = 5.0  # what the command left behind may end by itself
 GIVE_UP_SECONDS = 10.0  # after SIGKILL: what is still there sleeps uninterruptibly in the kernel
 LATE_RANK_SECONDS = 5.0  # after the first answer to a save, for the other ranks to read the request
+LEADER_SECONDS = 1.0  # what one of several tasks is sent, all are, as a rule: the leader says so within that, or is told
+ALONE_SECONDS = 4.0  # and without a word from it a follower acts alone: Slurm's KILL is near
 LONGEST_LEAD = 3600.0  # an end farther away than this is not what a signal gives notice of
 
 
@@ -28,6 +30,8 @@ class Rules(Noun, frozen=True, kw_only=True):
     stall_timeout: float | None = None
     means_save: bool = False  # --signal-means save: the user's word that the script goes on
     learned: Learned = Learned()
+    follows: bool = False
+    ahead: float = 0.0
 
 
 class Notice(Noun, frozen=True, kw_only=True):
@@ -65,6 +69,10 @@ class State(Noun, frozen=True, kw_only=True):
     end: float | None = None  # SIGTERM
     kill_at: float | None = None
     interrupts: int = 0
+    # a follower's own signals, until its leader asks for the same
+    own: tuple[int, ...] = ()
+    own_at: float | None = None
+    passed_on: bool = False
     # the command
     command_ended: float | None = None
     linger_until: float | None = None
@@ -141,6 +149,16 @@ def last_call_at(state: State) -> float | None:
     if state.notice is None:
         return None
     return notice.last_call(state.notice.end, learned(state))
+
+
+def pass_on_at(state: State) -> float | None:
+    """When the leader is told of a signal that it says nothing of."""
+    return None if state.own_at is None or state.passed_on else state.own_at + LEADER_SECONDS
+
+
+def alone_at(state: State) -> float | None:
+    """When a follower acts on its own signals."""
+    return None if state.own_at is None else state.own_at + ALONE_SECONDS
 
 
 def stalled_at(state: State) -> float | None:

@@ -51,8 +51,9 @@ class Streams:
         press: Callable[[int], None],
         *,
         stdout_to_stderr: bool,
+        label: str = "ckptrun",
     ) -> None:
-        self._selector, self._keep, self._press = selector, keep, press
+        self._selector, self._keep, self._press, self._label = selector, keep, press, label
         self._sinks: dict[tuple[int, int, int], Sink] = {}
         self._sources: list[Source] = []
         self._for_child: list[int] = []  # closed once the child has them
@@ -96,7 +97,7 @@ class Streams:
     # --- while it runs ----------------------------------------------------------------------------------------------------
     def say(self, text: str, now: float) -> None:
         """A line of ckptrun's own, on stderr."""
-        self.err.line(f"ckptrun: {text}", now)
+        self.err.line(f"{self._label}: {text}", now)
 
     def settle(self, now: float) -> None:
         """After each round: notice readers that stall, tell what there is to tell, watch exactly what can make progress."""

@@ -252,7 +252,11 @@ def test_a_rank_that_saw_the_named_step_too_late_does_not_obey_alone(world, capf
     world.ask(at_step=5)
     assert yes(run, range(8, 12)) == []
     assert "saw the request for step 5 after step 7" in capfd.readouterr().err
-    assert world.heard("failed")
+    assert world.heard("late") == [
+        {"late": "r1", "step": 7, "text": "rank 1 saw the request for step 5 after step 7: not obeyed"}
+    ]
+    world.ask(at_step=14)  # so that all are told a later one
+    assert yes(run, range(12, 16)) == [14]
 
 
 def test_ranks_that_cannot_agree_do_not_save_by_time(world, capfd, monkeypatch):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ckptrun import errors, names, platforms
+from ckptrun.model import Group
 from ckptrun.platforms.base import Why
 from ckptrun.platforms.slurm import Slurm, again, ask, record, site, why
 
@@ -194,11 +195,26 @@ def test_a_slurm_that_does_not_answer_is_not_waited_for(on_path: Path) -> None:
     place.close()
 
 
-def test_a_step_of_several_tasks_is_refused_with_a_sentence() -> None:
-    with pytest.raises(errors.UsageError, match="3 times"):
-        Slurm({"SLURM_JOB_ID": "9", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "3"}).begin()
+STEP = {"SLURM_JOB_ID": "9", "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "3", "SLURM_PROCID": "2"}
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ({"SLURM_STEP_NUM_NODES": "3"}, Group(id="9.0.0", rank=2, size=3, one_per_node=True)),
+        ({"SLURM_STEP_NUM_NODES": "1"}, Group(id="9.0.0", rank=2, size=3)),
+        ({"SLURM_RESTART_COUNT": "4"}, Group(id="9.0.4", rank=2, size=3)),
+        ({"SLURM_STEP_NUM_TASKS": "1"}, None),
+    ],
+)
+def test_the_tasks_of_a_step_are_a_group(more: dict[str, str], found: Group | None) -> None:
+    assert Slurm({**STEP, **more}).group() == found
+
+
+def test_a_batch_script_is_no_group() -> None:
+    assert Slurm({"SLURM_JOB_ID": "9", "SLURM_NTASKS": "3", "SLURM_PROCID": "0"}).group() is None
 
 
 def test_a_heterogeneous_job_is_refused_with_a_sentence() -> None:
     with pytest.raises(errors.UsageError, match="heterogeneous"):
-        Slurm({"SLURM_JOB_ID": "9", "SLURM_HET_SIZE": "2"}).begin()
+        Slurm({"SLURM_JOB_ID": "9", "SLURM_HET_SIZE": "2"}).group()

@@ -53,6 +53,18 @@ class FileGround:
             os.unlink(path)
         return found
 
+    def news(self):
+        return []
+
+    def elsewhere(self):
+        return 0
+
+    def end_elsewhere(self):
+        pass
+
+    def pass_on(self, action, reason, cause):
+        pass
+
     def end_time(self):
         return self.until, "time limit"
 

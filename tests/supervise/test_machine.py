@@ -243,6 +243,61 @@ def test_several_ranks_that_cannot_agree_are_told_a_step_that_none_has_reached()
         assert of(ev.Ask, done)[0][1].request.at_step == expected
 
 
+def test_a_step_is_named_as_soon_as_a_pace_is_known():
+    ranks = [(0, ev.Hello(pid, goes_on=True, world=2, apart=True)) for pid in (100, 101)]
+    _, done = play([*ranks, (1, ev.Stepped(100, 0)), (1.5, TERM), (2, ev.Stepped(100, 10))])
+    assert [(action.request.at_step, action.again) for _, action in of(ev.Ask, done)] == [(None, False), (10 + 1 + 20, True)]
+
+
+def test_a_rank_that_was_too_late_has_all_told_a_later_step():
+    ranks = [(0, ev.Hello(pid, goes_on=True, world=2, apart=True)) for pid in (100, 101)]
+    steps = [(at, ev.Stepped(100, step=at * 10)) for at in range(1, 4)]
+    late = (4, ev.Late(101, "3-1", step=70))
+    _, done = play([*ranks, *steps, (3.5, TERM), late])
+    assert [action.request.at_step for _, action in of(ev.Ask, done)] == [30 + 1 + 20, 70 + 1 + 20]
+    _, follows = play([*ranks, *steps, (3.5, inbox(names.SAVE_AND_STOP, "3-1", at_step=51)), late], follows=True)
+    assert [action.request.at_step for _, action in of(ev.Ask, follows)] == [51]  # its leader names another
+
+
+# --- one of several tasks --------------------------------------------------------------------------------------------------
+def test_a_follower_leaves_its_signals_to_the_leader():
+    state, done = play([(10, TERM), (10.3, inbox(names.SAVE_AND_STOP, "3-1", deadline=35.0)), (20, ev.Tick())], follows=True)
+    assert asks(done) == [(10.3, names.SAVE_AND_STOP, 30.3)]
+    assert of(ev.PassOn, done) == []
+    assert state.own_at is None
+
+
+def test_a_follower_that_hears_nothing_tells_its_leader_then_acts_alone():
+    _, done = play([(10, TERM), (20, ev.Tick())], follows=True)
+    assert [(at, act.action, act.cause) for at, act in of(ev.PassOn, done)] == [(11, names.SAVE_AND_STOP, "preempted")]
+    assert asks(done) == [(14, names.SAVE_AND_STOP, 34)]
+
+
+@pytest.mark.parametrize(("event", "action", "cause"), [(USR2, names.SAVE, ""), (INT, names.SAVE_AND_STOP, "stopped")])
+def test_what_a_follower_passes_on(event, action, cause):
+    _, done = play([(10, event), (12, ev.Tick())], follows=True)
+    assert [(act.action, act.cause) for _, act in of(ev.PassOn, done)] == [(action, cause)]
+
+
+def test_a_save_is_withdrawn_when_the_leader_asks_it_no_more():
+    state, done = play([(10, inbox(names.SAVE)), (11, ev.Unasked()), (12, inbox(names.SAVE, "i2"))], follows=True)
+    assert [at for at, _, _ in asks(done)] == [10, 12]
+    assert [at for at, _ in of(ev.Withdraw, done)] == [11]
+    assert state.force.id == "i2"
+
+
+def test_a_save_that_the_leader_withdrew_unseen_is_not_in_the_way_of_the_next():
+    _, done = play([(10, inbox(names.SAVE)), (12, inbox(names.SAVE, "i2", at_step=7))], follows=True)
+    assert [(at, action.request.id) for at, action in of(ev.Ask, done)] == [(10, "i1"), (12, "i2")]
+
+
+def test_what_runs_elsewhere_is_waited_for():
+    _, done = play([(10, ev.CommandEnded()), (10, ev.Left(2)), (50, ev.Left(1))])
+    assert of(ev.Finish, done) == []
+    _, done = play([(10, ev.CommandEnded()), (10, ev.Left(2)), (50, EMPTY)])
+    assert [at for at, _ in of(ev.Finish, done)] == [50]
+
+
 # --- notice --------------------------------------------------------------------------------------------------------------
 def test_save_at_once_go_on_save_again():
     history = [(0, HELLO), (0, ev.EndKnown(203, "Slurm")), (100, USR1), (102, ev.Saved(100, "s1", 1, "3-1", 2.0))]

@@ -20,7 +20,7 @@ import signal
 import time
 
 from ckptrun import errors, names
-from ckptrun.model import Holder, Identity, JobIdentity
+from ckptrun.model import Group, Holder, Identity, JobIdentity
 from ckptrun.platforms import base, machine
 from ckptrun.platforms.slurm import again, ask, place, site, why
 from ckptrun.platforms.slurm import record as records
@@ -89,22 +89,30 @@ class Slurm:
             array_task=environ.get("SLURM_ARRAY_TASK_ID", ""),
         )
 
-    def begin(self) -> None:
-        """Ask about the job and the site.
+    def group(self) -> Group | None:
+        """The tasks of our step, if it has several.
 
         Raises:
-            UsageError: a heterogeneous job, or a step that starts ckptrun more than once.
+            UsageError: a heterogeneous job.
         """
-        if _whole(self._environ.get("SLURM_HET_SIZE", "")) > 1:
+        environ = self._environ
+        if _whole(environ.get("SLURM_HET_SIZE", "")) > 1:
             raise errors.UsageError(
                 f"Slurm job {self._target} is heterogeneous: its parts are jobs of their own and cannot be requeued together",
                 "submit one job with one kind of node, or one run for each part",
             )
-        if "SLURM_STEP_ID" in self._environ and _whole(self._environ.get("SLURM_STEP_NUM_TASKS", "")) > 1:
-            raise errors.UsageError(
-                f"srun starts ckptrun {self._environ['SLURM_STEP_NUM_TASKS']} times, but a run has one",
-                "start it once and let it start the tasks: exec ckptrun train ... -- srun COMMAND; or srun --ntasks=1 ckptrun train ...",
-            )
+        size = _whole(environ.get("SLURM_STEP_NUM_TASKS", "")) if "SLURM_STEP_ID" in environ else 1
+        if size < 2:
+            return None
+        return Group(
+            id=f"{environ.get('SLURM_JOB_ID', '')}.{environ['SLURM_STEP_ID']}.{self.job().restart}",
+            rank=_whole(environ.get("SLURM_PROCID", "")),
+            size=size,
+            one_per_node=environ.get("SLURM_STEP_NUM_NODES") == str(size),
+        )
+
+    def begin(self) -> None:
+        """Ask about the job and the site."""
         self._asked = time.monotonic()
         wanted = [f"show job {self._target}", "show config"]
         if partition := self._environ.get("SLURM_JOB_PARTITION", ""):
