@@ -145,7 +145,7 @@ def _one_more(state: State, action: str, want: Want, now: float) -> State:
 
 
 def _join(state: State, want: Want) -> State:
-    if want.given is None or not want.given.by or want.given.id in state.open:  # nobody waits for an answer
+    if want.given is None or want.given.id in state.open:
         return state
     return replace(state, open=(*state.open, want.given.id))
 

@@ -107,7 +107,9 @@ def main():
         PYTHONUNBUFFERED="1",
     )
     kinds = {"grace": float, "term_to_kill": float, "stall_timeout": float, "save_signal": int, "verbosity": int}
-    spec = {key: kinds.get(key, str)(value) for key, value in options.items() if key in Spec.__struct_fields__}
+    spec = {
+        key: kinds.get(key, str)(value) for key, value in options.items() if key in Spec.__struct_fields__ and key != "beat"
+    }
     for key in ("grace_given", "save_signal_given", "stdout_to_stderr"):
         spec[key] = options.get(key) == "1"
     if "learned" in options:
