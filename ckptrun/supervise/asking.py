@@ -87,9 +87,9 @@ def nearer(state: State, end: float, now: float, out: Out) -> State:
     return state
 
 
-def name_a_step(state: State, out: Out) -> State:
+def name_a_step(state: State, now: float, out: Out) -> State:
     """The step at which ranks that cannot agree shall obey the request in force: beyond all that was heard of."""
-    at_step = told.at_step(state.script, state.rules.ahead)
+    at_step = told.at_step(state.script, now, state.rules.ahead, state.end)
     if state.force is None or not state.published or at_step is None or state.rules.follows:
         return state
     return _at_step(state, state.force, at_step, out)
@@ -137,7 +137,7 @@ def _one_more(state: State, action: str, want: Want, now: float) -> State:
         reason=want.reason,
         cause=want.cause,
         deadline=state.end if action == names.SAVE_AND_STOP else None,
-        at_step=told.at_step(state.script, state.rules.ahead) if given is None else given,
+        at_step=told.at_step(state.script, now, state.rules.ahead, state.end) if given is None else given,
         created=now,
         by="" if want.given is None else want.given.by,
     )

@@ -132,7 +132,7 @@ def _by_user(name: str) -> Want:
 
 def _asked(state: State, event: ev.Asked, now: float, out: Out) -> State:
     request = event.request
-    if request.action != names.SAVE or set(state.own) <= {signal.SIGUSR2}:
+    if request.action != names.SAVE or set(state.own) <= {signal.SIGUSR1, signal.SIGUSR2}:
         state = replace(state, own=(), own_at=None, passed_on=False)  # the leader has spoken
     if state.rules.follows and _saves(state) and state.force is not None and state.force.id != request.id:
         state = replace(state, force=None, open=())  # the leader withdrew it between two looks; the file is written anew
@@ -171,16 +171,17 @@ def _hello(state: State, event: ev.Hello, now: float, out: Out) -> State:  # noq
 def _stepped(state: State, event: ev.Stepped, now: float, out: Out) -> State:  # the table's shape
     state = replace(state, script=told.stepped(state.script, event, now))
     unnamed = state.force is not None and state.force.at_step is None
-    return asking.name_a_step(state, out) if unnamed else state  # no pace was known when it was asked
+    return asking.name_a_step(state, now, out) if unnamed else state  # no pace was known when it was asked
 
 
-def _late(state: State, event: ev.Late, now: float, out: Out) -> State:  # noqa: ARG001  # the table's shape
+def _late(state: State, event: ev.Late, now: float, out: Out) -> State:
     out.append(ev.Record("late", {"request": event.request, "step": event.step, "text": event.text}))
     force = state.force
     if force is None or force.id != event.request or state.answered:
         return state
-    seen = [step for step in (state.script.step, event.step) if step is not None]
-    return asking.name_a_step(replace(state, script=replace(state.script, step=max(seen, default=None))), out)
+    if event.step is not None:
+        state = replace(state, script=told.stepped(state.script, ev.Stepped(event.pid, event.step), now))
+    return asking.name_a_step(state, now, out)
 
 
 def _saving(state: State, event: ev.Saving, now: float, out: Out) -> State:  # noqa: ARG001  # the table's shape

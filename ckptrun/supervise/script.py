@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ckptrun.supervise.events import Hello, Saved, Stepped
 
 RECENT = 32  # "slowest recent" means the slowest of so many
-AHEAD_SECONDS = 2.0  # how far beyond the furthest step reported several ranks agree to save: steps are told once a second
+AHEAD_SECONDS = 1.0  # how far beyond where they are several ranks agree to save
 
 
 class Script(Noun, frozen=True, kw_only=True):
@@ -95,15 +95,19 @@ def learned(script: Script, before: Learned, exit_seconds: float | None = None) 
     )
 
 
-def at_step(script: Script, ahead: float = 0.0) -> int | None:
+def at_step(script: Script, now: float, ahead: float = 0.0, end: float | None = None) -> int | None:
     """The step after which several ranks save together; None where they agree by themselves, or no pace is known yet.
 
-    `ahead` is how many seconds the request needs to reach them all.
+    It lies beyond where the fastest can be by now, and so much further that all have read the request before; but no more than half of
+    the time until `end` is given away. `ahead` is how many seconds the request needs to reach them all.
     """
-    if not script.apart or script.step is None or not script.step_seconds:
+    if not script.apart or script.step is None or script.stepped_at is None or not script.step_seconds:
         return None
-    pace = min(script.step_seconds)
-    return script.step + 1 + math.ceil((AHEAD_SECONDS + ahead) / max(pace, 0.001))
+    pace = max(min(script.step_seconds), 0.001)
+    margin = AHEAD_SECONDS + ahead
+    if end is not None:
+        margin = min(margin, max(0.0, end - now) / 2)
+    return script.step + math.ceil((now - script.stepped_at) / pace) + 1 + math.ceil(margin / pace)
 
 
 def _slowest(*seconds: float | None) -> float | None:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("munged", "munge", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel", "useradd")
 INSTALL = "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins"
-NODES = 3
+NODES = 3  # of every partition
+SPARE = 1  # more, in the partition `wide` only: where a job of three nodes can go when one of them is taken
 GRACE = 6  # GraceTime of the partitions that have one, seconds
 KILL_WAIT = 5  # the least that slurmd accepts
 TICK = 2  # seconds between two looks at time limits; 30 are compiled into slurmctld
@@ -85,11 +86,12 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 {extra}
 {nodes}
-PartitionName=main      Nodes=ALL Default=YES DefaultTime=10 PriorityTier=10
-PartitionName=low       Nodes=ALL DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0
-PartitionName=lowgrace  Nodes=ALL DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace}
-PartitionName=lowcancel Nodes=ALL DefaultTime=10 PriorityTier=1 PreemptMode=CANCEL GraceTime={grace}
-PartitionName=high      Nodes=ALL DefaultTime=10 PriorityTier=100 PreemptMode=OFF
+PartitionName=main      Nodes={few} Default=YES DefaultTime=10 PriorityTier=10
+PartitionName=low       Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0
+PartitionName=lowgrace  Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace}
+PartitionName=lowcancel Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=CANCEL GraceTime={grace}
+PartitionName=wide      Nodes=ALL DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0
+PartitionName=high      Nodes={few} DefaultTime=10 PriorityTier=100 PreemptMode=OFF
 """
 _CGROUP_CONF = f"""\
 CgroupPlugin=cgroup/v1
@@ -116,7 +118,7 @@ class Cluster:
         self.base = tempfile.mkdtemp(prefix="cks-", dir="/tmp")
         os.chmod(self.base, 0o755)
         self.port = _free_ports()
-        self.nodes = [f"c{self.port}n{number}" for number in range(1, NODES + 1)]  # names in the freezer are the machine's
+        self.nodes = [f"c{self.port}n{number}" for number in range(1, NODES + SPARE + 1)]  # names in the freezer are the machine's
         self.conf = os.path.join(self.base, "etc", "slurm.conf")
         self.jobs = os.path.join(self.base, "jobs")
         self.software = Software(os.path.join(self.base, "software"))
@@ -144,7 +146,7 @@ class Cluster:
         self.start_controller()
         for node in self.nodes:
             self.start_node(node)
-        wait_until(lambda: self._states() == ["idle"] * NODES, what="nodes idle")
+        wait_until(lambda: self._states() == ["idle"] * len(self.nodes), what="nodes idle")
         self.took = time.monotonic() - begun
 
     def stop(self) -> None:
@@ -211,7 +213,7 @@ class Cluster:
         for node in self.nodes:
             if self._states(node) != ["idle"]:
                 self._root("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
-        wait_until(lambda: self._states() == ["idle"] * NODES, what="nodes idle")
+        wait_until(lambda: self._states() == ["idle"] * len(self.nodes), what="nodes idle")
 
     def configure(self, **extra: str) -> None:
         """Set lines of slurm.conf beyond the usual ones, and none else, and make everybody read them."""
@@ -337,6 +339,7 @@ class Cluster:
             grace=GRACE,
             extra="\n".join(f"{key}={value}" for key, value in self._extra.items()),
             nodes="\n".join(nodes),
+            few=",".join(self.nodes[:NODES]),
         )
         for name, body in (("slurm.conf", text), ("cgroup.conf", _CGROUP_CONF), ("plugstack.conf", "")):
             path = os.path.join(self.base, "etc", name)
@@ -384,7 +387,7 @@ class Cluster:
 
     def _states(self, node: str = "") -> list[str]:
         which = [f"--nodes={node}"] if node else []
-        command = ("sinfo", "--noheader", "--Node", "--partition=main", "--format=%T", *which)
+        command = ("sinfo", "--noheader", "--Node", "--partition=wide", "--format=%T", *which)
         return self._root(*command, check=False).split()
 
     def _pid(self, name: str) -> int:
@@ -434,7 +437,7 @@ def _free_ports() -> int:
     """A port P such that P and those of the nodes (P + 1 …) are free, below those that connections are given."""
     for port in range(17000 + os.getpid() % 30 * 400, 32000, 400):
         try:
-            for number in range(NODES + 1):
+            for number in range(NODES + SPARE + 1):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port + number))
         except OSError:

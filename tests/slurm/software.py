@@ -32,6 +32,12 @@ PACKAGES = (
     "xxhash",
     "numpy",
 )
+# PyTorch, with what it and its example import.
+TORCH = (
+    "torch torchgen functorch sympy mpmath networkx jinja2 markupsafe fsspec setuptools typing_extensions sklearn scipy joblib"
+    " narwhals threadpoolctl cloudpickle"
+).split()
+_DISTRIBUTION = {"sklearn": "scikit_learn"}  # where it goes by another name
 _VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _NEEDLESS = ("test", "tests", "idlelib", "ensurepip", "lib2to3", "tkinter", "turtledemo", "site-packages", "config-*", "*.a")
 
@@ -66,15 +72,26 @@ class Software:
         os.chmod(script, 0o755)
 
     def add(self, packages: Iterable[str]) -> None:
-        """Make further packages importable; AssertionError if one is not installed here."""
+        """Make further packages and modules importable; AssertionError if one is not installed here."""
         for name in packages:
-            target = os.path.join(self.site, name)
+            folder = _folder(name)
+            target = os.path.join(self.site, os.path.basename(folder))
             if os.path.exists(target):
                 continue
-            folder = _folder(name)
+            if os.path.isfile(folder):
+                _link(folder, target)
+                continue
             _link_tree(folder, target)
-            if os.path.isdir(folder + ".libs"):  # shared libraries that a wheel brings along
-                _link_tree(folder + ".libs", target + ".libs")
+            libraries = f"{_DISTRIBUTION.get(name, name)}.libs"  # shared libraries that a wheel brings along
+            if os.path.isdir(os.path.join(os.path.dirname(folder), libraries)):
+                _link_tree(os.path.join(os.path.dirname(folder), libraries), os.path.join(self.site, libraries))
+
+    def add_torch(self) -> None:
+        """PyTorch, and torchrun on the user's PATH."""
+        self.add(TORCH)
+        script = os.path.join(self.bin, "torchrun")
+        _write(script, f"#!{self.python}\nfrom torch.distributed.run import main\nmain()\n")
+        os.chmod(script, 0o755)
 
     def _readable_python(self, target: str) -> str:
         """The directory of an interpreter like ours that everybody may run: ours, or a copy of it in `target`."""
@@ -96,10 +113,11 @@ class Software:
 
 
 def _folder(name: str) -> str:
+    """The directory of a package, the file of a module."""
     spec = importlib.util.find_spec(name)
     assert spec is not None, f"{name} is not installed"
     assert spec.origin is not None
-    return os.path.dirname(spec.origin)
+    return os.path.dirname(spec.origin) if spec.submodule_search_locations else spec.origin
 
 
 def _everybody_may_enter(path: str) -> bool:

@@ -237,7 +237,7 @@ def test_nobody_answers():
 
 def test_several_ranks_that_cannot_agree_are_told_a_step_that_none_has_reached():
     steps = [(at, ev.Stepped(100, step=at * 10)) for at in range(1, 6)]  # a tenth of a second each
-    for apart, expected in ((True, 53 + 1 + 20), (False, None)):
+    for apart, expected in ((True, 53 + 5 + 1 + 10), (False, None)):
         ranks = [(0, ev.Hello(pid, goes_on=True, world=2, apart=apart)) for pid in (100, 101)]
         _, done = play([*ranks, *steps, (5.5, ev.Stepped(101, step=53)), (6, USR2)])
         assert of(ev.Ask, done)[0][1].request.at_step == expected
@@ -246,7 +246,7 @@ def test_several_ranks_that_cannot_agree_are_told_a_step_that_none_has_reached()
 def test_a_step_is_named_as_soon_as_a_pace_is_known():
     ranks = [(0, ev.Hello(pid, goes_on=True, world=2, apart=True)) for pid in (100, 101)]
     _, done = play([*ranks, (1, ev.Stepped(100, 0)), (1.5, TERM), (2, ev.Stepped(100, 10))])
-    assert [(action.request.at_step, action.again) for _, action in of(ev.Ask, done)] == [(None, False), (10 + 1 + 20, True)]
+    assert [(action.request.at_step, action.again) for _, action in of(ev.Ask, done)] == [(None, False), (10 + 1 + 10, True)]
 
 
 def test_a_rank_that_was_too_late_has_all_told_a_later_step():
@@ -254,7 +254,7 @@ def test_a_rank_that_was_too_late_has_all_told_a_later_step():
     steps = [(at, ev.Stepped(100, step=at * 10)) for at in range(1, 4)]
     late = (4, ev.Late(101, "3-1", step=70))
     _, done = play([*ranks, *steps, (3.5, TERM), late])
-    assert [action.request.at_step for _, action in of(ev.Ask, done)] == [30 + 1 + 20, 70 + 1 + 20]
+    assert [action.request.at_step for _, action in of(ev.Ask, done)] == [30 + 5 + 1 + 10, 70 + 1 + 10]
     _, follows = play([*ranks, *steps, (3.5, inbox(names.SAVE_AND_STOP, "3-1", at_step=51)), late], follows=True)
     assert [action.request.at_step for _, action in of(ev.Ask, follows)] == [51]  # its leader names another
 
@@ -277,6 +277,19 @@ def test_a_follower_that_hears_nothing_tells_its_leader_then_acts_alone():
 def test_what_a_follower_passes_on(event, action, cause):
     _, done = play([(10, event), (12, ev.Tick())], follows=True)
     assert [(act.action, act.cause) for _, act in of(ev.PassOn, done)] == [(action, cause)]
+
+
+def test_a_step_is_named_within_half_of_the_time_that_is_left():
+    ranks = [(0, ev.Hello(pid, goes_on=True, world=2, apart=True)) for pid in (100, 101)]
+    steps = [(at, ev.Stepped(100, step=at * 10)) for at in range(1, 4)]
+    _, done = play([*ranks, *steps, (3, inbox(names.SAVE_AND_STOP, deadline=4.3))])  # 1.3 s are left
+    assert [action.request.at_step for _, action in of(ev.Ask, done)] == [30 + 1 + 7]
+
+
+def test_a_followers_warning_is_covered_by_a_save_that_the_leader_asks():
+    _, done = play([(10, USR1), (10.2, inbox(names.SAVE, "3-1")), (20, ev.Tick())], follows=True)
+    assert of(ev.PassOn, done) == []
+    assert asks(done) == [(10.2, names.SAVE, None)]
 
 
 def test_a_save_is_withdrawn_when_the_leader_asks_it_no_more():

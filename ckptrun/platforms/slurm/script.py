@@ -43,8 +43,25 @@ def render(job: Job) -> str:
     command = shlex.join([*job.ckptrun, "train", *job.arguments])
     if job.launcher:
         return "\n".join([*lines, "", f"{_BATCH}exec {command}", ""])
-    srun = 'srun --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_ON_NODE"'
-    return "\n".join([*lines, "", f"{_TASKS}{srun} {command}", "exit $?", ""])
+    return "\n".join([*lines, "", f"{_TASKS}{_srun(directives(job))} {command}", "exit $?", ""])
+
+
+_COUNTS_TASKS = ("--ntasks", "--ntasks-per-node", "--ntasks-per-gpu", "--ntasks-per-core", "--ntasks-per-socket")
+
+
+def _srun(given: list[Option]) -> str:
+    """How srun starts ckptrun: once for each task that was asked for, else once on each node.
+
+    srun may give a task one core only where it is not told how many: all that the job has on the node, unless the user said so.
+    """
+    options = {option.name: option.value or "" for option in given}
+    if any(name in options for name in _COUNTS_TASKS):
+        cores = ' --cpus-per-task="$SLURM_CPUS_PER_TASK"' if "--cpus-per-task" in options else ""
+        return f"srun{cores}"  # the job's counts are the step's
+    cores = '--cpus-per-task="$SLURM_CPUS_ON_NODE"'
+    if options.get("--nodes", "1") in ("1", "1-1"):
+        return f"srun --nodes=1 --ntasks=1 {cores}"
+    return f"srun --ntasks-per-node=1 {cores}"
 
 
 def launcher(command: list[str]) -> str:
