@@ -66,6 +66,7 @@ _TABLE = (
     Key(name="strategy", kind=kinds.choice(*STRATEGIES), example="long", default="normal"),
     Key(name="data", kind=kinds.text, example="../mnist:mnist", default=[], many=True),
     Key(name="chdir", kind=kinds.existing_directory, example="src", unset="the caller's directory"),
+    Key(name="if_held", kind=kinds.choice("end", "wait"), example="wait", default="end"),
     # saving
     Key(name="every", kind=kinds.every, example="10m", default=names.DEFAULT_EVERY),
     Key(name="grace", kind=kinds.duration, example="90s", unset="what the platform gives, less 3 s; else 27 s"),

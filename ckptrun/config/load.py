@@ -28,6 +28,7 @@ class Config(Noun, frozen=True, kw_only=True):
     strategy: str
     data: list[str]
     chdir: str | None
+    if_held: str
     every: str
     grace: float | None
     save_signal: int

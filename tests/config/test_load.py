@@ -18,6 +18,7 @@ from ckptrun.config import keys
 EACH = [
     ("run", "digits", "digits"),
     ("strategy", "long", "long"),
+    ("if_held", "wait", "wait"),
     ("every", "20", "20"),
     ("grace", "90s", 90.0),
     ("save_signal", "USR2", int(signal.SIGUSR2)),
