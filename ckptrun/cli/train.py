@@ -42,7 +42,8 @@ Every option can also be given as a variable ({names.ENV_TRAIN_PREFIX}GRACE=90s)
 {{by: exit, max_failures: 5}}). An option wins over a variable, a variable over the file, the file over the strategy. --dry-run shows
 where each value came from. Times are written as 90s, 10m, 1h30m or 1:30:00.
 
-In any argument of the command, {{checkpoint_dir}} {{output_dir}} {{input_dir}} {{resume_from}} {{resume_step}} {{attempt}} {{run}} are filled in.
+In any argument of the command, {{checkpoint_dir}} {{output_dir}} {{input_dir}} {{resume_from}} {{resume_step}} {{attempt}} {{run}} are filled in,
+in a task of an array {{array_task}}, in one of a sweep the names of its values.
 """
 
 # Heading, then (option, what stands for its value, what it does). Names, kinds and defaults are in config.keys.
@@ -55,6 +56,10 @@ _OPTIONS = {
         ("--data", "SRC:MOUNT", "Show SRC, a path or another run's output, to the script as input/MOUNT. May be repeated."),
         ("--chdir", "DIR", "Directory of the command; SCRIPT is looked for there.  [default: this one]"),
         ("--if-held", "end|wait", "When somebody else runs the run: end with 69, or wait until it is free.  [default: end]"),
+    ],
+    "One task of a sweep": [
+        ("--sweep", "VALUES", "Values for the tasks of an array, as under sweep: in the file: 'lr: [0.1, 0.01]' fills {lr}."),
+        ("--sweep-task", "N", "Which task this is, from 0.  [default: the number in its array]"),
     ],
     "Saving": [
         ("--every", "N", "How often the script's should_save() says yes: 20 (steps), 10m or 2epochs.  [default: what the script says, else 10m]"),

@@ -4,6 +4,7 @@ scene         what stays the same: who asks, for which run, where
 waiting       getting the lease, and a stop that comes before the script is started
 resuming      which checkpoint to continue from
 attempt       number, directories, environment, what will be started
+task          which task of an array this is, and its values (pure)
 environment   the variables and templates (pure)
 group         several tasks of one attempt, on one or many nodes: leading, following
 ground        what the supervisor needs from the run while the attempt lives
@@ -189,13 +190,14 @@ def _admit(
         command=scene.command,
         commit=provenance.commit(scene.cwd),
         script_digest=attempts.script_digest(scene),
+        sweep=attempts.sweep_of(scene),
         automatic=scene.job.automatic or not first,
         again=once and scene.config.again,
         changed=scene.config.changed,
         fresh=once and scene.config.fresh,
         max_failures=scene.config.max_failures,
     )
-    return start.decide(asked, history, recorded.command if recorded else [], _stop_sentence(stopped))
+    return start.decide(asked, history, attempts.recorded_of(recorded), _stop_sentence(stopped))
 
 
 def _stop_sentence(mark: control.Stopped | None) -> str:

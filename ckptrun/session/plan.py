@@ -58,6 +58,7 @@ def _refusal(scene: Scene) -> errors.CkptrunError | str | None:
         run=scene.run,
         command=scene.command,
         script_digest=attempts.script_digest(scene),
+        sweep=attempts.sweep_of(scene),
         automatic=scene.job.automatic,
         again=scene.config.again,
         changed=scene.config.changed,
@@ -65,7 +66,7 @@ def _refusal(scene: Scene) -> errors.CkptrunError | str | None:
         max_failures=scene.config.max_failures,
     )
     try:
-        return start.decide(asked, attempts.histories(scene), recorded.command if recorded else [], "").done
+        return start.decide(asked, attempts.histories(scene), attempts.recorded_of(recorded), "").done
     except errors.CkptrunError as error:
         return error
 
