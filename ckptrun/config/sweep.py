@@ -142,14 +142,16 @@ def plain(text: str) -> Any:
 
 
 def parse(given: str) -> Sweep:
-    """The sweep in a text, as it would stand in the file.
+    """The sweep in a text, as it would stand in the file; around a grid on one line the braces may be left out.
 
     Raises:
         ValueError: with every mistake.
     """
     problems: list[str] = []
+    bare = given.strip()
+    grid = ":" in bare and "\n" not in bare and bare[0] not in "{["
     try:
-        node = yaml.compose(given, Loader=yaml.SafeLoader)
+        node = yaml.compose(f"{{{bare}}}" if grid else bare, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
         what = getattr(error, "problem", None) or "it cannot be read"
         raise ValueError(f"{given!r} is not YAML: {what}; write it as {_FORMS}") from None

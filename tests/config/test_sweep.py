@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import write_files
 
@@ -85,6 +85,19 @@ def test_what_a_text_is_in_json(text, value):
     json.loads(json.dumps(found, allow_nan=False))
 
 
+def test_braces_may_be_left_out_on_the_line(tmp_path):
+    grid = load(tmp_path, sweep="lr: [0.1, 0.2], width: 64").sweep
+    assert grid == load(tmp_path, sweep="{lr: [0.1, 0.2], width: 64}").sweep
+    assert len(grid.points) == 2
+    assert len(load(tmp_path, sweep="[{lr: 0.1}, {lr: 0.2}]").sweep.points) == 2
+
+
+@pytest.mark.parametrize("text", ["lr: [1", "7", "lr", "{}", "{lr: []}", "a: &x 1, b: *y"])
+def test_what_is_no_sweep_on_the_line(tmp_path, text):
+    with pytest.raises(errors.UsageError, match=r"--sweep: .*write "):
+        load(tmp_path, sweep=text)
+
+
 MISTAKES = [
     ("sweep: 7", "ckptrun.yaml:1:8: sweep: sweep takes a list of values for each name"),
     ("sweep: {lr: []}", "ckptrun.yaml:1:13: sweep.lr has no values"),
@@ -128,10 +141,11 @@ def test_ckptruns_own_templates_are_no_names(tmp_path, name):
 
 SCALARS = st.one_of(st.integers(-99, 10**6), st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.text())
 GRIDS = st.dictionaries(
-    st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,5}", fullmatch=True), st.lists(SCALARS, min_size=1, max_size=3)
+    st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,5}", fullmatch=True), st.lists(SCALARS, min_size=1, max_size=3), max_size=3
 )
 
 
+@settings(deadline=None)
 @given(GRIDS.filter(lambda grid: grid and not set(grid) & set(names.TEMPLATES)))
 def test_a_sweep_written_again_is_the_same(grid):
     """What `submit` hands on to the job means the same there, whatever letters are in it."""
