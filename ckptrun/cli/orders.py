@@ -49,9 +49,7 @@ def make(ctx: click.Context, found: options.Split, settings: Config, environ: di
     from ckptrun.platforms.slurm.options import Option as Sbatch  # noqa: PLC0415  # as above
     from ckptrun.runs import jobs, paths  # noqa: PLC0415  # as above
 
-    command = commands.resolve(
-        found.rest, literal=found.literal, cwd=settings.chdir or cwd, search=environ.get("PATH", os.defpath)
-    )
+    command = _command(found, settings.chdir or cwd, environ)
     sbatch = _sbatch(ctx, found, settings, cwd)
     if settings.sweep and not last(sbatch, "--array"):
         sbatch.append(Sbatch(name="--array", value=f"0-{len(settings.sweep.points) - 1}"))
@@ -66,7 +64,7 @@ def make(ctx: click.Context, found: options.Split, settings: Config, environ: di
         launcher=script.launcher(command),
         sbatch=sbatch,
         name=where.name,
-        output=os.path.join(jobs.folder(where), "%A_%a.out" if array else "%j.out"),
+        output=last(sbatch, "--output") or _output(jobs.folder(where), _starts_in(sbatch, cwd), _output_name(array)),
     )
     return Order(name=name, paths=where, job=job, array=array, runs=_runs(settings, name, array), command=command)
 
@@ -112,6 +110,45 @@ def values(settings: Config, task: str) -> dict[str, Any]:
 def last(sbatch: Sequence[options.Option], name: str) -> str:
     """The value of an option of sbatch, as it was given last; "" if it was not."""
     return next((option.value or "" for option in reversed(sbatch) if option.name == name), "")
+
+
+def _output_name(array: str) -> str:
+    return "%A_%a.out" if array else "%j.out"
+
+
+def _starts_in(sbatch: Sequence[options.Option], cwd: str) -> str:
+    return "" if last(sbatch, "--chdir") else cwd
+
+
+def _output(folder: str, cwd: str, name: str) -> str:
+    """Where the job's output goes, as sbatch reads it; `cwd` is where the job starts, "" = elsewhere.
+
+    Slurm fills in `%j` wherever it stands, also in the directory that it puts before a relative path, and `%%` is a plain %.
+    A line of a script holds no line break, but the directory before a relative path may. With a backslash anywhere Slurm fills
+    in nothing (`man sbatch`, filename pattern; seen with 22.05).
+
+    Raises:
+        UsageError: there is no way to write this.
+    """
+    if "\\" in folder:
+        raise errors.UsageError(
+            f"Slurm cannot write a job's output below a directory with a backslash in its name: {folder!r}",
+            "give --output=FILE elsewhere, or another --root",
+        )
+    below = os.path.relpath(folder, cwd) if cwd else ".."
+    if "\n" in folder and "%" not in cwd and not below.startswith(".."):
+        folder = below
+    return os.path.join(folder.replace("%", "%%"), name)
+
+
+def _command(found: options.Split, cwd: str, environ: dict[str, str]) -> list[str]:
+    """What is to run; `-q low` is explained: -q is train's."""
+    try:
+        return commands.resolve(found.rest, literal=found.literal, cwd=cwd, search=environ.get("PATH", os.defpath))
+    except errors.UsageError as error:
+        if found.own[-1:] != [["-q"]] or found.literal:
+            raise
+        raise errors.UsageError(error.message, f"-q is ckptrun's own (--quiet); sbatch's is --qos={found.rest[0]}") from None
 
 
 def _handed_on(found: options.Split, settings: Config) -> list[str]:
@@ -168,6 +205,7 @@ def _from_file(name: str, text: str) -> list[options.Option]:
     """One line of `slurm:`; `yes` and `no` stand for an option without a value, and for its absence."""
     from ckptrun.platforms.slurm import options  # noqa: PLC0415  # for this verb only
 
+    options.refuse_ours(name)
     word = text.lower()
     if name in options.FLAGS and word in ("", "yes", "true", "on"):
         return [options.Option(name=name)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckptrun import errors
 from ckptrun.cli import desk
+from ckptrun.model import Noun
 from ckptrun.runs import jobs, paths, records
 
 if TYPE_CHECKING:
@@ -31,15 +32,25 @@ def job_of(run: RunPaths) -> str:
     return ran if later and ran else submitted.job
 
 
-def look(runs: Iterable[RunPaths]) -> dict[str, Standing]:
-    """The jobs of those runs whose job waits or runs, by the run's directory; Slurm is asked once for all."""
+class Found(Noun, frozen=True, kw_only=True):
+    """The jobs of those runs whose job waits or runs, by the run's directory; and why there may be more that are not known."""
+
+    jobs: dict[str, Standing] = {}
+    trouble: str = ""
+
+
+def look(runs: Iterable[RunPaths]) -> Found:
+    """What waits or runs; Slurm is asked once for all, and only if one of the runs has had a job."""
     jobs_of = {run.dir: job for run in runs if (job := job_of(run))}
     if not jobs_of:
-        return {}
+        return Found()
     from ckptrun.platforms.slurm import queue  # noqa: PLC0415  # only for runs that have a job
 
     found = queue.look(set(jobs_of.values()), os.environ, desk.now())
-    return {directory: found[job] for directory, job in jobs_of.items() if job in found}
+    there = {directory: found.jobs[job] for directory, job in jobs_of.items() if job in found.jobs}
+    return Found(
+        jobs=there, trouble=f"Slurm cannot be asked what waits in its queue: {found.trouble}" if found.trouble else ""
+    )
 
 
 def fields(standing: Standing | None) -> dict[str, Any] | None:
@@ -57,7 +68,11 @@ def fields(standing: Standing | None) -> dict[str, Any] | None:
 
 def cancel(runs: Iterable[RunPaths]) -> dict[str, str]:
     """Cancel the jobs of those runs whose job waits in the queue; what was done, in words, by the run's directory."""
-    waiting = {directory: each for directory, each in look(runs).items() if each.waits}
+    runs = list(runs)
+    found = look(runs)
+    waiting = {directory: each for directory, each in found.jobs.items() if each.waits}
+    if found.trouble:
+        return {run.dir: found.trouble for run in runs if job_of(run)}
     if not waiting:
         return {}
     from ckptrun.platforms.slurm import queue  # noqa: PLC0415  # as above

@@ -43,12 +43,14 @@ def command(runs: tuple[str, ...], root: str, as_json: bool) -> int:
     wanted = refs.the_runs(runs, root=root, cwd=working_directory()) if runs else _all(root)
     me, now = desk.me(), desk.now()
     seen = [overview.look(run, me, now) for run in working.over(wanted, "looking at runs", desk.err())]
-    jobs = queue.look(each.run for each in seen)
+    found = queue.look(each.run for each in seen)
     if as_json:
-        fields = [{**overview.fields(each), "queue": queue.fields(jobs.get(each.run.dir))} for each in seen]
-        desk.print_document({"format": names.FORMAT, "runs": fields})
+        fields = [{**overview.fields(each), "queue": queue.fields(found.jobs.get(each.run.dir))} for each in seen]
+        desk.print_document({"format": names.FORMAT, "runs": fields, "queue_trouble": found.trouble or None})
         return names.EXIT_OK
-    _print(seen, jobs, root, asked=bool(runs))
+    _print(seen, found.jobs, root, asked=bool(runs))
+    if found.trouble:
+        desk.err().line(found.trouble)
     return names.EXIT_OK
 
 

@@ -109,6 +109,8 @@ def _submit(ctx: click.Context, order: orders.Order, settings: Config, environ: 
     if secrets:
         words.say(f"not exported, because they look like secrets: {', '.join(secrets)} (--export=ALL,NAME hands one over)")
     output = orders.last(script.directives(job), "--output")
+    if output == job.output and not orders.last(job.sbatch, "--output"):
+        output = os.path.join(jobs.folder(order.paths), os.path.basename(output))
     handed_in = jobs.Submission(
         platform="slurm",
         job=given.job,

@@ -30,7 +30,7 @@ def warning(given: Sequence[Option]) -> str:
     longest = int(limit) - LATE_SECONDS - 1
     other = f", or give it a lead of {longest} s at most (--signal={signal}@{longest})" if longest > 0 else ""
     return (
-        f"--signal={spec} with a time limit of {last['--time']}: Slurm sends it as soon as the job starts, before anybody "
+        f"--signal={spec} with --time={last['--time']}: Slurm sends it as soon as the job starts, before anybody "
         f"catches it, and the job dies of it: leave --signal out (ckptrun asks Slurm when the job ends){other}"
     )
 

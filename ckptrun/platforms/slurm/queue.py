@@ -10,9 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from ckptrun.platforms.slurm.ask import Answer
     from ckptrun.platforms.slurm.record import JobRecord
 
 _WAITS = ("PENDING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
+_FORGOTTEN = "Invalid job id specified"
 _RUNS = ("RUNNING", "COMPLETING", "CONFIGURING", "STAGE_OUT", "SIGNALING", "STOPPED")
 
 
@@ -26,23 +28,41 @@ class Standing(Noun, frozen=True, kw_only=True):
     text: str
 
 
-def look(jobs: Collection[str], environ: Mapping[str, str], now: float) -> dict[str, Standing]:
-    """Those of the jobs (`7`, or `7_2` for one task) that are not over; none where Slurm cannot be asked. May take 5 s.
+class Looked(Noun, frozen=True, kw_only=True):
+    """What a look into the queue has found, and why it may be less than there is."""
+
+    jobs: dict[str, Standing] = {}
+    trouble: str = ""
+
+
+def look(jobs: Collection[str], environ: Mapping[str, str], now: float) -> Looked:
+    """Those of the jobs (`7`, or `7_2` for one task) that are not over. May take 5 s.
 
     One question for all: an array of hundreds is one line of it.
     """
     if not jobs:
-        return {}
+        return Looked()
     asked = "".join(f"show job {job}\n" for job in sorted({job.partition("_")[0] for job in jobs}))
     said = ask.ask(["scontrol", "-o"], {**environ, "SLURM_BITSTR_LEN": "0"}, asked.encode())  # 0: numbers of tasks, all of them
     found = {name: each for line in said.out.splitlines() if (each := record.parse(line)) for name in _names(each)}
-    return {job: _standing(job, found[job], now) for job in jobs if job in found and found[job].state in (*_WAITS, *_RUNS)}
+    left = {job: found[job] for job in jobs if job in found and found[job].state in (*_WAITS, *_RUNS)}
+    return Looked(jobs={job: _standing(job, each, now) for job, each in left.items()}, trouble=_trouble(said))
 
 
 def cancel(jobs: Sequence[str], environ: Mapping[str, str]) -> str:
     """Take the jobs out of the queue; "" or why that did not work."""
     said = ask.ask(["scancel", *jobs], environ)
     return "" if said.code == 0 else said.why
+
+
+def _trouble(said: Answer) -> str:
+    """Why Slurm could not be asked; a job that it has forgotten is over, and where there is no Slurm nothing waits."""
+    if said.code in (0, ask.MISSING):
+        return ""
+    if said.code == ask.HANGS:
+        return said.why
+    lines = [line for line in said.err.splitlines() if line.strip() and _FORGOTTEN not in line]
+    return lines[0].strip() if lines else ""
 
 
 def _names(found: JobRecord) -> list[str]:
