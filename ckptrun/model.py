@@ -40,6 +40,7 @@ class JobIdentity(Noun, frozen=True, kw_only=True):
     batch_step: bool = False  # we are the batch step's own process, so that our exit code is the job's
     node: str = ""  # the scheduler's name of this machine
     array_task: str = ""  # "" = not a task of an array
+    target: str = ""  # what the scheduler's commands take: `7`, or `7_2` for one task of an array
 
 
 class Group(Noun, frozen=True, kw_only=True):
@@ -220,6 +221,23 @@ class TaskRecord(Noun, frozen=True, kw_only=True):
     why: str = ""  # where it ended without its command's end
 
 
+class Point(Noun, frozen=True, kw_only=True):
+    """One task's values in a sweep: as they were written, which is what fills the command, and as they are in JSON."""
+
+    texts: dict[str, str] = {}
+    values: dict[str, Any] = {}
+
+
+class Sweep(Noun, frozen=True, kw_only=True):
+    """The values of all tasks, in the order of the tasks; `text` is the sweep as it can be written again, in one line."""
+
+    text: str
+    points: list[Point] = []
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class AttemptRecord(Noun, frozen=True, kw_only=True):
     """Body of attempts/NNNN/attempt.json."""
 
@@ -228,6 +246,7 @@ class AttemptRecord(Noun, frozen=True, kw_only=True):
     attempt_id: str
     run: str
     command: list[str] = []  # as it was typed, templates unexpanded
+    sweep: dict[str, Any] = {}  # the task's values, where it is one of a sweep
     argv: list[str] = []  # what was started
     cwd: str = ""
     host: str = ""
@@ -236,6 +255,7 @@ class AttemptRecord(Noun, frozen=True, kw_only=True):
     cgroup: str = ""
     platform: str = "local"
     job: str = ""
+    target: str = ""  # the job as the scheduler's commands take it: `7_2` for one task of an array
     node: str = ""  # the scheduler's name of the machine
     restart: int = 0
     automatic: bool = False

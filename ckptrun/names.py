@@ -18,6 +18,7 @@ ENV_REQUEST_FILE = "CKPTRUN_REQUEST_FILE"
 ENV_NOTIFY = "CKPTRUN_NOTIFY"
 ENV_DEADLINE = "CKPTRUN_DEADLINE"
 ENV_GRACE_SECONDS = "CKPTRUN_GRACE_SECONDS"
+ENV_SWEEP = "CKPTRUN_SWEEP"  # JSON: the values of this task of a sweep, by name; not set outside of one
 ENV_EVERY = "CKPTRUN_EVERY"  # the cadence that should_save obeys, as text (`20`, `10m`, `2epochs`)
 
 # What a child is given, and what is removed from the environment when ckptrun itself starts or submits another run.
@@ -37,6 +38,19 @@ CHILD_ENV = (
     ENV_DEADLINE,
     ENV_GRACE_SECONDS,
     ENV_EVERY,
+    ENV_SWEEP,
+)
+# What is filled in where it stands in braces in the command, beside a sweep's own names.
+TEMPLATES = (
+    "checkpoint_dir",
+    "output_dir",
+    "input_dir",
+    "resume_from",
+    "resume_step",
+    "attempt",
+    "run",
+    "python",
+    "array_task",
 )
 ENV_ROOT = "CKPTRUN_ROOT"  # an option, for every verb
 ENV_SUBMITTED = "CKPTRUN_SUBMITTED"  # set in jobs that ckptrun submitted: their starts are automatic

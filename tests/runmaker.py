@@ -31,13 +31,16 @@ def rewrite_holder(run, beaten=None, **fields):
 class Made:
     """One run in the making."""
 
-    def __init__(self, root, name="digits", command=("train.py",), settings=None):
+    def __init__(self, root, name="digits", command=("train.py",), settings=None, sweep=None):
         self.paths = paths.run_paths(str(root), name)
         paths.create(self.paths)
         asked = {"every": Setting(value="10m", source="default"), **(settings or {})}
         created = records.now_text(time.time())
         records.write_run(
-            self.paths, records.RunRecord(run=name, created=created, command=list(command), cwd=str(root), settings=asked)
+            self.paths,
+            records.RunRecord(
+                run=name, created=created, command=list(command), cwd=str(root), settings=asked, sweep=sweep or {}
+            ),
         )
 
     @contextmanager

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     examples=[
         ("ckptrun ls", "all runs: how far each is, and what is saved"),
         ("ckptrun ls digits-3f9a1c", "a run's checkpoints, oldest first"),
+        ("ckptrun ls 'sweep-*'", "those of all runs that match"),
         ("ckptrun ls --metric val_acc --mode max digits-3f9a1c", "the best by another metric"),
         ("ckptrun ls ./output --json", "any directory, for a program"),
     ],
@@ -47,12 +48,19 @@ def command(what: tuple[str, ...], metric: str, mode: str, root: str, as_json: b
     if not what:
         return _runs(root, as_json=as_json)
     with working.busy("looking at checkpoints", desk.err()):
-        listings = [_look_up(each, root, wish) for each in what]
+        listings = [_look_up(each, root, wish) for word in what for each in _matching(word, root)]
     if as_json:
         desk.print_document(listing.document(listings))
         return names.EXIT_OK
     _print(listings, desk.out(), desk.now())
     return names.EXIT_OK
+
+
+def _matching(what: str, root: str) -> list[str]:
+    """The names of the runs that a pattern stands for; any other word itself."""
+    if not refs.is_pattern(what) or os.path.lexists(os.path.join(working_directory(), what)):
+        return [what]
+    return [run.name for run in refs.matching(what, root)]
 
 
 def _look_up(what: str, root: str, wish: Wish) -> Listing:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from ckptrun import config, errors, names
-from ckptrun.cli import command as commands
-from ckptrun.cli import desk, train, words
+from ckptrun.cli import desk, orders, train, words
 from ckptrun.cli.help import CODES, Option, Verb
 from ckptrun.cli.params import working_directory
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ckptrun.config import Config
     from ckptrun.platforms.slurm import options
     from ckptrun.platforms.slurm.script import Job
-    from ckptrun.runs.paths import RunPaths
+    from ckptrun.runs.jobs import Submission
 
 _EXAMPLES = [
     ("ckptrun submit --time=4:00:00 --gpu train.py --lr 0.1", "options of sbatch as sbatch spells them"),
@@ -41,8 +41,6 @@ Every option of `ckptrun train` is taken and handed on; where sbatch has one of 
 are sbatch's, on the line or under `slurm:` in ./ckptrun.yaml (slurm: {partition: spot, time: 4:00:00}). The job is requeued until
 the run is complete. Variables whose names look like secrets are not exported; --export=ALL,NAME hands one over.
 """
-_OWN = ("--print", "--gpu", "--sbatch", "--json", "--dry-run")
-_NOT_HANDED_ON = ("--run", "--root", *_OWN)
 
 
 class _Submit(Verb):
@@ -67,85 +65,27 @@ class _Submit(Verb):
 def run(ctx: click.Context, **_options: object) -> int:
     """Submit a training to Slurm, so that it is requeued until it is complete.
 
-    What stands after the options is what `ckptrun train` would be given: a SCRIPT that ends in .py, or any COMMAND after --.
+    What stands after the options is what `ckptrun train` would be given: a SCRIPT that ends in .py, or any COMMAND after --. With
+    `sweep:` in ./ckptrun.yaml all its tasks are submitted, as one array.
     """
     found: options.Split = ctx.meta["ckptrun.split"]
     if not found.rest:
         raise click.UsageError("there is no script or command", ctx)
     environ, cwd = dict(os.environ), working_directory()
     settings = config.load(_given(ctx), environ, cwd)
-    run_paths, job = _job(ctx, found, settings, environ, cwd)
-    return _show(job) if ctx.params["print"] or settings.dry_run else _submit(ctx, run_paths, job, environ)
+    if settings.sweep_task is not None:
+        raise errors.UsageError("--sweep-task: `ckptrun submit` starts all tasks", "for some of them: --array=0,2")
+    order = orders.make(ctx, found, settings, environ, cwd)
+    orders.check(order, settings)
+    if ctx.params["print"] or settings.dry_run:
+        return _show(order.job)
+    return _submit(ctx, order, settings, environ)
 
 
 def _given(ctx: click.Context) -> dict[str, str | Sequence[str]]:
     """What train's options say; submit's own are not settings."""
     given = train.given(ctx)
     return {name: value for name, value in given.items() if name in config.KEYS and name != "json"}
-
-
-def _job(
-    ctx: click.Context, found: options.Split, settings: Config, environ: dict[str, str], cwd: str
-) -> tuple[RunPaths, Job]:
-    from ckptrun.platforms.slurm import script  # noqa: PLC0415  # for this verb only
-    from ckptrun.runs import jobs, paths  # noqa: PLC0415  # as above
-
-    command = commands.resolve(
-        found.rest, literal=found.literal, cwd=settings.chdir or cwd, search=environ.get("PATH", os.defpath)
-    )
-    sbatch = _sbatch(ctx, found, settings, cwd)
-    array = any(option.name == "--array" for option in sbatch)
-    name = settings.run or paths.derive_name(command, cwd) + (f"-{names.ARRAY_TASK}" if array else "")
-    run_paths = paths.run_paths(settings.root, name.replace(names.ARRAY_TASK, "array"))
-    handed = [word for item in found.own if item[0].split("=", 1)[0] not in _NOT_HANDED_ON for word in item]
-    separator = ["--"] if found.literal else []
-    job = script.Job(
-        ckptrun=_ckptrun(),
-        arguments=["--run", name, "--root", settings.root, *handed, *separator, *found.rest],
-        launcher=script.launcher(command),
-        sbatch=sbatch,
-        name=run_paths.name,
-        output=os.path.join(jobs.folder(run_paths), "%A_%a.out" if array else "%j.out"),
-    )
-    return run_paths, job
-
-
-def _sbatch(ctx: click.Context, found: options.Split, settings: Config, cwd: str) -> list[options.Option]:
-    """From `slurm:` in the file, then --sbatch, then the line: the later wins."""
-    import shlex  # noqa: PLC0415  # for this verb only
-
-    from ckptrun.config import sections  # noqa: PLC0415  # as above
-    from ckptrun.platforms.slurm.options import Option as Sbatch  # noqa: PLC0415  # as above
-    from ckptrun.platforms.slurm.options import parse  # noqa: PLC0415  # as above
-
-    written = [option for pair in sections.slurm(settings.config, cwd) for option in _from_file(*pair)]
-    try:
-        spelled = [option for text in ctx.params["sbatch"] for option in parse(shlex.split(text))]
-    except ValueError as error:
-        raise errors.UsageError(
-            f"--sbatch: {error}", "write it as a shell would read it: --sbatch '--comment \"a b\"'"
-        ) from None
-    gpus = [Sbatch(name="--gpus", value=ctx.params["gpu"])] if ctx.params["gpu"] else []
-    return [*written, *spelled, *gpus, *found.sbatch]
-
-
-def _from_file(name: str, text: str) -> list[options.Option]:
-    """One line of `slurm:`; `yes` and `no` stand for an option without a value, and for its absence."""
-    from ckptrun.platforms.slurm import options  # noqa: PLC0415  # for this verb only
-
-    word = text.lower()
-    if name in options.FLAGS and word in ("", "yes", "true", "on"):
-        return [options.Option(name=name)]
-    if name in options.FLAGS and word in ("no", "false", "off"):
-        return [options.Option(name="--no-requeue")] if name == "--requeue" else []
-    return options.parse([f"{name}={text}"])
-
-
-def _ckptrun() -> list[str]:
-    """How this very ckptrun is started on another machine of the cluster."""
-    program = os.path.abspath(sys.argv[0])
-    installed = os.path.basename(program) == "ckptrun" and os.access(program, os.X_OK)
-    return [program] if installed else [sys.executable, "-m", "ckptrun"]
 
 
 def _show(job: Job) -> int:
@@ -155,40 +95,75 @@ def _show(job: Job) -> int:
     return names.EXIT_OK
 
 
-def _submit(ctx: click.Context, run_paths: RunPaths, job: Job, environ: dict[str, str]) -> int:
+def _submit(ctx: click.Context, order: orders.Order, settings: Config, environ: dict[str, str]) -> int:
     from ckptrun.platforms.slurm import script, submit  # noqa: PLC0415  # for this verb only
     from ckptrun.runs import control, jobs, records  # noqa: PLC0415  # as above
 
+    job = order.job
     text = script.render(job)
     handed, secrets = submit.environment(environ, submit.exported(job.sbatch))
-    array = any(option.name == "--array" for option in job.sbatch)
-    path = jobs.write_script(run_paths, text, array=array)
-    if not array:
-        control.clear_stopped(run_paths)  # a person asks for it to go on
+    path = jobs.write_script(order.paths, text, array=bool(order.array))
+    for one in order.runs.values():
+        control.clear_stopped(one)  # a person asks for it to go on
     given = submit.submit(path, handed)
     if secrets:
         words.say(f"not exported, because they look like secrets: {', '.join(secrets)} (--export=ALL,NAME hands one over)")
-    output = next(
-        (option.value or "" for option in reversed(script.directives(job)) if option.name == "--output"), job.output
+    output = orders.last(script.directives(job), "--output")
+    if output == job.output and not orders.last(job.sbatch, "--output"):
+        output = os.path.join(jobs.folder(order.paths), os.path.basename(output))
+    handed_in = jobs.Submission(
+        platform="slurm",
+        job=given.job,
+        cluster=given.cluster,
+        submitted=records.now_text(time.time()),
+        by=desk.who(),
+        output=output,
     )
-    now = records.now_text(time.time())
-    jobs.remember(
-        path,
-        jobs.Submission(platform="slurm", job=given.job, cluster=given.cluster, submitted=now, by=desk.who(), output=output),
-    )
-    return _tell(ctx, run_paths, given.job, path, output)
+    jobs.remember(path, handed_in)
+    _note_tasks(order, settings, handed_in, path)
+    return _tell(ctx, order, settings, handed_in, path)
 
 
-def _tell(ctx: click.Context, run_paths: RunPaths, job: str, path: str, output: str) -> int:
+def _note_tasks(order: orders.Order, settings: Config, handed_in: Submission, path: str) -> None:
+    """Each task is a run of its own, which is seen and can be stopped while it waits."""
+    from ckptrun.runs import jobs  # noqa: PLC0415  # for this verb only
+
+    for task, one in order.runs.items():
+        if task:
+            output = handed_in.output.replace("%A", handed_in.job).replace("%a", task)
+            jobs.note(
+                one,
+                msgspec.structs.replace(
+                    handed_in,
+                    job=f"{handed_in.job}_{task}",
+                    output=output,
+                    script=path,
+                    sweep=orders.values(settings, task),
+                ),
+            )
+
+
+def _tell(ctx: click.Context, order: orders.Order, settings: Config, handed_in: Submission, path: str) -> int:
+    job, run_paths = handed_in.job, order.paths
     if ctx.params["json"]:
         document: dict[str, Any] = {"format": names.FORMAT, "run": run_paths.name, "run_dir": run_paths.dir}
-        desk.print_document({**document, "job": job, "script": path, "output": output})
+        tasks = [
+            {"task": int(task), "run": one.name, "job": f"{job}_{task}", "sweep": orders.values(settings, task) or None}
+            for task, one in order.runs.items()
+            if task
+        ]
+        desk.print_document({**document, "job": job, "script": path, "output": handed_in.output, "tasks": tasks})
         return names.EXIT_OK
     click.echo(job)
     root = os.path.dirname(run_paths.dir)
-    where = "" if root == os.path.abspath(names.DEFAULT_ROOT) else f" --root {root}"
-    words.say(f"submitted run {run_paths.name} as job {job} ({path})")
-    words.say(f"follow it with: ckptrun status {run_paths.name}{where}, ckptrun logs -f {run_paths.name}{where}")
+    where = "" if root == os.path.abspath(names.DEFAULT_ROOT) else f" --root {shlex.quote(root)}"
+    runs = [one.name for one in order.runs.values()] or [run_paths.name]
+    what = f"run {runs[0]}" if len(runs) == 1 else f"{len(runs)} runs, {runs[0]} to {runs[-1]},"
+    all_of_them = runs[0] if len(runs) == 1 else shlex.quote(order.name.replace(names.ARRAY_TASK, "*"))
+    words.say(f"submitted {what} as job {job} ({path})")
+    words.say(
+        f"follow {'it' if len(runs) == 1 else 'them'} with: ckptrun status {all_of_them}{where}, ckptrun logs -f {runs[0]}{where}"
+    )
     return names.EXIT_OK
 
 

@@ -29,7 +29,7 @@ _CODES = {
     names.EXIT_OK: "the run is complete, now or already",
     "1 … 255": "the command's own code; 128 + N when signal N killed it (one that is in this list becomes 1)",
     names.EXIT_USAGE: CODES[names.EXIT_USAGE],
-    names.EXIT_LEASED: "somebody else holds the run: who, where and since when is said",
+    names.EXIT_LEASED: "somebody else holds the run: who, where and since when is said (--if-held wait waits)",
     names.EXIT_CANNOT_CREATE: CODES[names.EXIT_CANNOT_CREATE],
     names.EXIT_IO: CODES[names.EXIT_IO],
     names.EXIT_AGAIN: "stopped before the end: start me again",
@@ -42,7 +42,8 @@ Every option can also be given as a variable ({names.ENV_TRAIN_PREFIX}GRACE=90s)
 {{by: exit, max_failures: 5}}). An option wins over a variable, a variable over the file, the file over the strategy. --dry-run shows
 where each value came from. Times are written as 90s, 10m, 1h30m or 1:30:00.
 
-In any argument of the command, {{checkpoint_dir}} {{output_dir}} {{input_dir}} {{resume_from}} {{resume_step}} {{attempt}} {{run}} are filled in.
+In any argument of the command, {{checkpoint_dir}} {{output_dir}} {{input_dir}} {{resume_from}} {{resume_step}} {{attempt}} {{run}} are filled in,
+in a task of an array {{array_task}}, in one of a sweep the names of its values.
 """
 
 # Heading, then (option, what stands for its value, what it does). Names, kinds and defaults are in config.keys.
@@ -54,6 +55,11 @@ _OPTIONS = {
         ("--strategy", "NAME", "short (minutes to hours), normal or long (days to weeks): how often to save, how often to retry.  [default: normal]"),
         ("--data", "SRC:MOUNT", "Show SRC, a path or another run's output, to the script as input/MOUNT. May be repeated."),
         ("--chdir", "DIR", "Directory of the command; SCRIPT is looked for there.  [default: this one]"),
+        ("--if-held", "end|wait", "When somebody else runs the run: end with 69, or wait until it is free.  [default: end]"),
+    ],
+    "One task of a sweep": [
+        ("--sweep", "VALUES", "Values for the tasks of an array, as under sweep: in the file: 'lr: [0.1, 0.01]' fills {lr}."),
+        ("--sweep-task", "N", "Which task this is, from 0.  [default: the number in its array]"),
     ],
     "Saving": [
         ("--every", "N", "How often the script's should_save() says yes: 20 (steps), 10m or 2epochs.  [default: what the script says, else 10m]"),
@@ -87,6 +93,7 @@ _OPTIONS = {
 }  # fmt: skip
 _CHOICES = {
     "strategy": config.STRATEGIES,
+    "if_held": ("end", "wait"),
     "signal_means": ("save", "stop"),
     "restart_by": ("scheduler", "self", "exit"),
     "save_signal": ("USR1", "USR2", "TERM", "INT", "HUP"),

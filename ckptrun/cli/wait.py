@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,18 +29,19 @@ _REST = 20  # times what a look takes: at ten thousand checkpoints it takes long
     examples=[
         ("ckptrun wait digits-3f9a1c && python evaluate.py", "go on when it is complete"),
         ("ckptrun wait --restarts digits-3f9a1c", "also through preemptions, after which a scheduler starts it again"),
+        ("ckptrun wait --restarts 'sweep-*'", "for all runs that match"),
         ("ckptrun wait --step 1000 --checkpoint digits-3f9a1c", "until step 1000 is saved"),
     ],
     codes={
         names.EXIT_OK: "it is complete; with --step or --checkpoint: it has come so far",
-        "1 … 255": "the code that the run's last attempt ended with (75: start me again, 93: stopped)",
+        "1 … 255": "the code that the run's last attempt ended with (75: start me again, 93: stopped); of several runs: the first that is not 0",
         names.EXIT_FAILURE: "--timeout has passed, nobody knows how it ended, or it ended before it came so far",
         names.EXIT_USAGE: "the command line is wrong, or there is no such run",
         names.EXIT_IO: "the run's directory cannot be read",
         names.EXIT_INTERRUPTED: "Ctrl-C, here or at the run",
     },
 )
-@click.argument("run", type=RUN)
+@click.argument("runs", nargs=-1, required=True, type=RUN, metavar="RUN...")
 @click.option("--step", type=click.IntRange(min=0), metavar="N", help="Until step N is finished.")
 @click.option("--checkpoint", is_flag=True, help="Until a new checkpoint is there; with --step: one of step N or later.")
 @click.option("--restarts", is_flag=True, help="After a preemption wait for the next start, and so on.")
@@ -48,13 +49,33 @@ _REST = 20  # times what a look takes: at ten thousand checkpoints it takes long
 @root_option
 @json_option
 def command(
-    run: str, *, step: int | None, checkpoint: bool, restarts: bool, timeout: float | None, root: str, as_json: bool
+    runs: tuple[str, ...],
+    *,
+    step: int | None,
+    checkpoint: bool,
+    restarts: bool,
+    timeout: float | None,
+    root: str,
+    as_json: bool,
 ) -> int:
-    """Wait until nobody runs a run any more, or until it has come so far."""
-    where = refs.the_run(run, root=root, cwd=working_directory())
-    goal = _Goal(where, step, checkpoint=checkpoint)
-    watch = Watch(where, desk.me(), time.monotonic)
+    """Wait until nobody runs a run any more, or until it has come so far; of several runs, until that is so of each."""
+    wanted = refs.the_runs(runs, root=root, cwd=working_directory())
+    goals = [(where, _Goal(where, step, checkpoint=checkpoint)) for where in wanted]
     end = None if timeout is None else time.monotonic() + timeout
+    found = []
+    for where, goal in goals:
+        found.append(_one(where, goal, end, timeout or 0.0, restarts=restarts))
+        if not as_json:
+            words.say(found[-1]["text"])
+    if as_json:
+        one = len(runs) == 1 and not refs.is_pattern(runs[0])
+        desk.print_document({"format": names.FORMAT, **(found[0] if one else {"runs": found})})
+    return next((each["exit_code"] for each in found if each["exit_code"]), names.EXIT_OK)
+
+
+def _one(where: RunPaths, goal: _Goal, end: float | None, timeout: float, *, restarts: bool) -> dict[str, Any]:
+    """Wait for one run; how that went, for people (`text`) and programs."""
+    watch = Watch(where, desk.me(), time.monotonic)
     with working.busy(f"waiting for {where.name}", desk.err()):
         reached, seen, in_time = _wait(watch, goal, end, restarts=restarts)
     if reached:
@@ -62,17 +83,9 @@ def command(
     elif in_time:
         code, text = _ending(where, seen, goal)
     else:
-        code, text = names.EXIT_FAILURE, f"run {where.name} has not {goal.words} within {units.duration(timeout or 0)}"
-    if as_json:
-        _print_document(where, seen, code, text, reached=bool(reached))
-    else:
-        words.say(text)
-    return code
-
-
-def _print_document(run: RunPaths, seen: Glance, code: int, text: str, *, reached: bool) -> None:
-    how = {"attempt": seen.number or None, "outcome": seen.outcome or None, "running": seen.held, "reached": reached}
-    desk.print_document({"format": names.FORMAT, "run": run.name, **how, "exit_code": code, "text": text})
+        code, text = names.EXIT_FAILURE, f"run {where.name} has not {goal.words} within {units.duration(timeout)}"
+    how = {"attempt": seen.number or None, "outcome": seen.outcome or None, "running": seen.held, "reached": bool(reached)}
+    return {"run": where.name, **how, "exit_code": code, "text": text}
 
 
 def _wait(watch: Watch, goal: _Goal, end: float | None, *, restarts: bool) -> tuple[str, Glance, bool]:
@@ -122,13 +135,17 @@ class _Goal:
 
 
 def _ended(watch: Watch, seen: Glance, *, restarts: bool) -> bool:
-    if not seen.number or seen.held or (restarts and seen.comes_back):
+    if not seen.number:
+        return seen.stopped and not seen.held
+    if seen.held or (restarts and seen.comes_back):
         return False
     return bool(seen.outcome) or watch.abandoned(seen)
 
 
 def _ending(run: RunPaths, seen: Glance, goal: _Goal) -> tuple[int, str]:
     """The exit code and the sentence for a run that has ended."""
+    if not seen.number:
+        return names.EXIT_DO_NOT_RESTART, f"run {run.name} was stopped before its first attempt"
     record, head = seen.record, f"run {run.name}, attempt {seen.number}"
     if record is None or not record.outcome:
         return names.EXIT_FAILURE, f"{head} ended without a word: ckptrun was killed, or its machine was lost"

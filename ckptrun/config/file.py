@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ckptrun import errors
-from ckptrun.config import keys
+from ckptrun.config import keys, sweep
 from ckptrun.config.kinds import nearest
 from ckptrun.model import Noun
 
@@ -131,6 +131,10 @@ def _entry(name: str, key_node: yaml.Node, node: yaml.Node, shown: str, problems
     if key.why_not_in_file:
         problems.append(f"{_at(shown, key_node)}: {name} may not stand in a file: {key.why_not_in_file}")
         return None
+    if key.tree and not isinstance(node, yaml.ScalarNode):
+        return _tree(key_node, node, shown, problems)
+    if key.tree and node.tag == _NULL:
+        return None  # all of its lines are commented out
     items = node.value if isinstance(node, yaml.SequenceNode) and key.many else [node]
     wrong = next((item for item in items if not _is_text(item)), None)
     if wrong is not None:
@@ -139,6 +143,14 @@ def _entry(name: str, key_node: yaml.Node, node: yaml.Node, shown: str, problems
     texts = [item.value for item in items]
     mark = node.start_mark
     return Entry(value=texts if key.many else texts[0], line=key_node.start_mark.line + 1, column=mark.column + 1)
+
+
+def _tree(key_node: yaml.Node, node: yaml.Node, shown: str, problems: list[str]) -> Entry | None:
+    """A sweep; its mistakes have lines of their own."""
+    found = sweep.Reader(shown, problems).read(node)
+    if found is None:
+        return None
+    return Entry(value=found.text, line=key_node.start_mark.line + 1, column=node.start_mark.column + 1)
 
 
 def _is_text(node: yaml.Node) -> bool:

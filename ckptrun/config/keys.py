@@ -26,6 +26,7 @@ class Key(Noun, frozen=True, kw_only=True):
     unset: str = "none"
     path: str = ""  # in the file; the name itself when empty
     many: bool = False  # a list, each item of this kind
+    tree: bool = False  # in the file a mapping or a list of its own, not only a text
     not_in_file: str = ""  # why it may not stand in the file
     extra_variable: str = ""  # another variable that gives it, weaker than its own
     option_name: str = ""  # when it is not the name itself; "-" = there is no option
@@ -66,6 +67,15 @@ _TABLE = (
     Key(name="strategy", kind=kinds.choice(*STRATEGIES), example="long", default="normal"),
     Key(name="data", kind=kinds.text, example="../mnist:mnist", default=[], many=True),
     Key(name="chdir", kind=kinds.existing_directory, example="src", unset="the caller's directory"),
+    Key(name="if_held", kind=kinds.choice("end", "wait"), example="wait", default="end"),
+    Key(name="sweep", kind=kinds.sweep, example="{lr: [0.1, 0.01]}", tree=True),
+    Key(
+        name="sweep_task",
+        kind=kinds.whole(0),
+        example="3",
+        unset="the number of the task in its array",
+        not_in_file=_ONE_CALL,
+    ),
     # saving
     Key(name="every", kind=kinds.every, example="10m", default=names.DEFAULT_EVERY),
     Key(name="grace", kind=kinds.duration, example="90s", unset="what the platform gives, less 3 s; else 27 s"),

@@ -10,7 +10,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from ckptrun import names, units
-from ckptrun.model import Noun
+from ckptrun.model import Noun, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -170,6 +170,13 @@ def arguments(given: str, _base: str) -> list[str]:
         return shlex.split(given)
     except ValueError as error:
         raise ValueError(f"{given!r}: {str(error).lower()}") from None
+
+
+def sweep(given: str, _base: str) -> Sweep:
+    """A grid, or a list of points, as YAML."""
+    from ckptrun.config import sweep as sweeps  # noqa: PLC0415  # yaml: only where there is a sweep
+
+    return sweeps.parse(given)
 
 
 def done_when(given: str, _base: str) -> DoneWhen:

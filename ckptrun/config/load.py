@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckptrun import errors
 from ckptrun.config import keys, kinds, layers, strategies
-from ckptrun.model import Noun, Setting
+from ckptrun.model import Noun, Setting, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,9 @@ class Config(Noun, frozen=True, kw_only=True):
     strategy: str
     data: list[str]
     chdir: str | None
+    if_held: str
+    sweep: Sweep | None
+    sweep_task: int | None
     every: str
     grace: float | None
     save_signal: int
@@ -118,7 +121,7 @@ def _shown(key: Key, value: Any) -> Any:
         return f"{value:g}s"
     if key.kind is kinds.signal_number:
         return kinds.signal_name(value)
-    return str(value) if isinstance(value, kinds.DoneWhen) else value
+    return str(value) if isinstance(value, (kinds.DoneWhen, Sweep)) else value
 
 
 def _check_together(chosen: Mapping[str, Setting]) -> None:

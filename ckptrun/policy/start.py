@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ckptrun import errors, names
 from ckptrun.model import AttemptRecord, Noun
 from ckptrun.policy import restart
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class Asked(Noun, frozen=True, kw_only=True):
@@ -19,6 +19,7 @@ class Asked(Noun, frozen=True, kw_only=True):
     command: list[str]
     commit: str = ""
     script_digest: str = ""
+    sweep: dict[str, Any] = {}  # the values of this task, where there is a sweep
     automatic: bool = False
     again: bool = False
     changed: bool = False
@@ -34,16 +35,21 @@ class Decision(Noun, frozen=True, kw_only=True):
     clear_stop: bool = False
 
 
-def decide(asked: Asked, history: Sequence[AttemptRecord], recorded_command: Sequence[str], stopped: str) -> Decision:
+class Recorded(Noun, frozen=True, kw_only=True):
+    """What the run was started with before; an empty command: it was not."""
+
+    command: list[str] = []
+    sweep: dict[str, Any] = {}
+
+
+def decide(asked: Asked, history: Sequence[AttemptRecord], recorded: Recorded, stopped: str) -> Decision:
     """May this start go ahead? `stopped` is the sentence of the durable stop mark, "" if there is none.
 
     Raises:
-        UsageError: a named run is started with another command and without --changed.
+        UsageError: a named run is started with another command, or other values of a sweep, and without --changed.
         DoNotRestart: an automatic start of a run that the user stopped, or whose budget is spent.
     """
-    different = bool(recorded_command) and list(recorded_command) != list(asked.command)
-    if different and not (asked.changed or asked.fresh):
-        _refuse_other_command(asked, recorded_command)
+    different = check_same(asked, recorded)
     if stopped and asked.automatic:
         raise errors.DoNotRestart(f"run {asked.run} is not started: {stopped}", "start it by hand to go on")
     done = _complete(asked, history, reopened=different)
@@ -53,11 +59,23 @@ def decide(asked: Asked, history: Sequence[AttemptRecord], recorded_command: Seq
     return Decision(notes=_notes(asked, history, stopped), clear_stop=bool(stopped))
 
 
-def _refuse_other_command(asked: Asked, recorded: Sequence[str]) -> None:
-    raise errors.UsageError(
-        f"run {asked.run} was started with another command: {difference(recorded, asked.command)}",
-        "add --changed to go on with the new command, --fresh to start over, or choose another --run",
-    )
+def check_same(asked: Asked, recorded: Recorded) -> bool:
+    """Whether this start asks for something else than the run was started with, on purpose.
+
+    Raises:
+        UsageError: it does, and nobody has said that it is meant so.
+    """
+    command, values = recorded.command != asked.command, recorded.sweep != asked.sweep
+    if not recorded.command or not (command or values):
+        return False
+    if not (asked.changed or asked.fresh):
+        what = "another command" if command else "other values"
+        how = difference(recorded.command, asked.command) if command else other_values(recorded.sweep, asked.sweep)
+        raise errors.UsageError(
+            f"run {asked.run} was started with {what}: {how}",
+            f"add --changed to go on with the new {'command' if command else 'values'}, --fresh to start over, or choose another --run",
+        )
+    return True
 
 
 def difference(before: Sequence[str], now: Sequence[str]) -> str:
@@ -71,6 +89,14 @@ def difference(before: Sequence[str], now: Sequence[str]) -> str:
             where = "the command" if index == 0 else f"argument {index}"
             return f"{where} was {was}, now it is {is_now}"
     return "no difference"
+
+
+def other_values(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Where two tasks' values differ, in one line: `lr was 0.1, now it is 0.2`."""
+    different = [
+        name for name in {**before, **now} if before.get(name) != now.get(name) or (name in before) != (name in now)
+    ]
+    return "; ".join(f"{name} was {before.get(name, 'missing')}, now it is {now.get(name, 'missing')}" for name in different)
 
 
 def _complete(asked: Asked, history: Sequence[AttemptRecord], *, reopened: bool) -> str:
@@ -91,7 +117,8 @@ def _check_budget(asked: Asked, history: Sequence[AttemptRecord]) -> None:
 
 
 def _changed_since(asked: Asked, last: AttemptRecord) -> bool:
-    return (asked.command, asked.commit, asked.script_digest) != (last.command, last.commit, last.script_digest)
+    before = (last.command, last.sweep, last.commit, last.script_digest)
+    return (asked.command, asked.sweep, asked.commit, asked.script_digest) != before
 
 
 def _notes(asked: Asked, history: Sequence[AttemptRecord], stopped: str) -> list[str]:

@@ -11,7 +11,7 @@ from ckptrun import errors, names, units
 from ckptrun.checkpoints import scan
 from ckptrun.model import Noun
 from ckptrun.policy import roles
-from ckptrun.runs import control, holder, records
+from ckptrun.runs import control, holder, jobs, records
 from ckptrun.runs import paths as run_paths
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Overview(Noun, frozen=True, kw_only=True):
     record: AttemptRecord | None = None  # of the newest attempt
     progress: Progress | None = None  # of the newest attempt
     every: str = ""
+    sweep: dict[str, Any] = {}  # the values of the sweep's task that it is
     newest: Checkpoint | None = None  # the newest complete checkpoint
     size: int = 0  # bytes of all checkpoints
     stopped: Stopped | None = None
@@ -128,6 +129,8 @@ def look(run: RunPaths, me: Identity, now: float) -> Overview:
             return otherwise
 
     nothing: list[int] = []
+    asked = attempt(lambda: records.read_run(run), None)
+    submitted = attempt(lambda: jobs.latest(run), None) if asked is None else None
     numbers = attempt(lambda: run_paths.attempts(run), nothing)
     found = attempt(lambda: holder.read_holder(run), None)
     checkpoints: list[Checkpoint] = attempt(lambda: scan.scan_run(run.checkpoints, run.attempts, sizes=True), [])
@@ -140,7 +143,8 @@ def look(run: RunPaths, me: Identity, now: float) -> Overview:
         heard=holder.beaten_since(found, now) if found else None,
         record=attempt(lambda: records.read_attempt(run.attempt(numbers[-1])), None) if numbers else None,
         progress=attempt(lambda: _progress(run, numbers), None),
-        every=_every(attempt(lambda: records.read_run(run), None)),
+        every=_every(asked),
+        sweep=asked.sweep if asked else submitted.sweep if submitted else {},
         newest=roles.latest(checkpoints),
         size=sum(item.size for item in checkpoints),
         stopped=attempt(lambda: control.stopped(run), None),
@@ -227,6 +231,7 @@ def fields(seen: Overview) -> dict[str, Any]:
         "job": (seen.holder.job if seen.holder else record.job if record else "") or None,
         "heard": seen.heard if seen.holder else None,
         "stopped": {"by": seen.stopped.by, "when": seen.stopped.when or None} if seen.stopped else None,
+        "sweep": seen.sweep or None,
         "troubles": seen.troubles,
     }
 

@@ -1,10 +1,11 @@
 """What a reference names: RUN, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best, RUN@NAME, or a path to any of these.
 
-`parse` is pure; `resolve` looks on disk. A leading `.`, `/` or `~` makes a path; so does a slash, unless the part before it is a run.
+`parse` is pure; `resolve` looks on disk. `sweep-*` names every run that matches (`the_runs`). A leading `.`, `/` or `~` makes a path; so does a slash, unless the part before it is a run.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from typing import TYPE_CHECKING, TypeAlias
@@ -94,6 +95,8 @@ def resolve(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Named
     path = os.path.normpath(os.path.join(cwd, os.path.expanduser(ref)))
     if os.path.lexists(path):
         return _at_path(path, wish)
+    if is_pattern(ref):
+        return OfRun(_only(matching(ref, root), ref))
     raise nothing(ref, root)
 
 
@@ -133,6 +136,41 @@ def the_run(ref: str, *, root: str, cwd: str) -> RunPaths:
     raise errors.UsageError(f"{ref} is not a run", _runs_there(root))
 
 
+def the_runs(refs: Sequence[str], *, root: str, cwd: str) -> list[RunPaths]:
+    """The runs that `refs` name, each once, in the order of the words; those of a pattern by name, `r-2` before `r-10`.
+
+    Raises:
+        UsageError: one of them names none.
+    """
+    found: dict[str, RunPaths] = {}
+    for ref in refs:
+        for run in matching(ref, root) if is_pattern(ref) else [the_run(ref, root=root, cwd=cwd)]:
+            found.setdefault(os.path.realpath(run.dir), run)
+    return list(found.values())
+
+
+def is_pattern(ref: str) -> bool:
+    """Whether a word stands for all runs that match it, as `sweep-*`; a path with such letters is the shell's business."""
+    return any(letter in ref for letter in "*?[") and not is_path(ref)
+
+
+def matching(pattern: str, root: str) -> list[RunPaths]:
+    """The runs whose names match, in their natural order.
+
+    Raises:
+        UsageError: there are none.
+    """
+    found = [run for run in run_paths.all_runs(root) if fnmatch.fnmatchcase(run.name, pattern)]
+    if not found:
+        raise errors.UsageError(f"no run in {root} matches {pattern}", _runs_there(root))
+    return sorted(found, key=lambda run: natural(run.name))
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """What names are sorted by: `r-2` comes before `r-10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+
+
 def run_named(name: str, root: str) -> RunPaths | None:
     """The run of that name, None if there is none."""
     parsed = parse(name)
@@ -151,6 +189,12 @@ def nothing(ref: str, root: str) -> errors.UsageError:
     if parsed is None or is_path(ref):
         return errors.UsageError(f"there is nothing at {ref}", _runs_there(root))
     return errors.UsageError(f"there is no run {parsed.run} in {root}", _runs_there(root, parsed.run))
+
+
+def _only(found: Sequence[RunPaths], ref: str) -> RunPaths:
+    if len(found) > 1:
+        raise errors.UsageError(f"{ref} names {len(found)} runs, and one is wanted: {_few([run.name for run in found])}")
+    return found[0]
 
 
 def _in_run(run: RunPaths, parsed: Parsed, ref: str, wish: Wish | None) -> Named:

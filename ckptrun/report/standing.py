@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from ckptrun import names, units
 from ckptrun.report import overview as over
@@ -11,6 +12,8 @@ from ckptrun.report.listing import number
 from ckptrun.runs import records
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ckptrun.report.cells import Cell
     from ckptrun.report.overview import Overview
 
@@ -26,9 +29,28 @@ COLUMNS = (
     Column("age", right=True),
     Column("size", right=True, spare=2),
     Column("outcome"),
+    Column("values"),
     Column("remark", words=True),
     Column("path", piped=True),
 )
+
+
+# Of several runs at one moment: `ckptrun status`.
+NOW = (
+    Column("run"),
+    Column("values"),
+    Column("state"),
+    Column("attempt", right=True, spare=2),
+    Column("step", right=True),
+    Column("time left", right=True),
+    Column("last save", right=True, spare=1),
+    Column("limit", right=True, spare=3),
+    Column("where", spare=4),
+    Column("job", spare=5),
+    Column("remark", words=True),
+    Column("path", piped=True),
+)
+QUEUED = "queued"
 
 
 def row(seen: Overview) -> list[Cell]:
@@ -44,15 +66,52 @@ def row(seen: Overview) -> list[Cell]:
         units.duration(seen.now - newest.time) if newest and newest.time else "",
         units.size(seen.size) if seen.size else "",
         (outcome, OUTCOMES.get(seen.outcome, "")),
+        values(seen.sweep),
         _remark(seen),
         seen.run.dir,
     ]
+
+
+def now(seen: Overview, *, queued: str = "", job: str = "") -> list[Cell]:
+    """A run in the table of `ckptrun status`. `queued`: what its job waits for, "" if it does not; `job`: the job."""
+    end = seen.progress.deadline if seen.progress and seen.holder else None
+    waits = bool(queued) and seen.holder is None
+    state = QUEUED if waits else _short_state(seen)
+    return [
+        seen.run.name,
+        values(seen.sweep),
+        (state, "yellow" if waits else STATES.get(seen.state, "") or OUTCOMES.get(seen.outcome, "")),
+        "" if seen.attempt is None else str(seen.attempt),
+        _of(seen.step, seen.total, "/"),
+        units.duration(seen.left) if seen.left is not None and seen.state == over.RUNNING else "",
+        f"{units.duration(max(0.0, seen.now - seen.last_save))} ago" if seen.last_save else "",
+        f"in {units.duration(end - seen.now)}" if end and end > seen.now else "",
+        seen.holder.host if seen.holder else "",
+        job or (seen.holder.job if seen.holder else ""),
+        "; ".join(text for text in (queued if waits else "", "" if waits else _why(seen), _remark(seen)) if text),
+        seen.run.dir,
+    ]
+
+
+def _short_state(seen: Overview) -> str:
+    doing = seen.progress.state if seen.progress and seen.state == over.RUNNING else ""
+    return seen.outcome.replace("_", " ") or doing or seen.state
+
+
+def values(sweep: Mapping[str, Any]) -> str:
+    """`lr=0.1 width=64`."""
+    return " ".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in sweep.items())
+
+
+def _why(seen: Overview) -> str:
+    return over.reason(seen) if seen.state == over.ENDED and seen.outcome else ""
 
 
 def block(seen: Overview) -> list[tuple[str, Cell]]:
     """A run's whole standing, name by name."""
     return [
         ("run", (seen.run.name, "bold")),
+        ("values", values(seen.sweep)),
         ("state", (_state(seen), STATES.get(seen.state, "") or OUTCOMES.get(seen.outcome, ""))),
         ("why", over.reason(seen)),
         ("where", _where(seen)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from ckptrun import names
 from ckptrun.model import Noun
@@ -25,6 +26,8 @@ class Submission(Noun, frozen=True, kw_only=True):
     submitted: str  # RFC 3339
     by: str = ""  # user@host
     output: str = ""  # where its output goes, with the scheduler's own placeholders
+    script: str = ""  # its batch script, where that is not beside this: an array's lies in the directory of the array
+    sweep: dict[str, Any] = {}  # the task's values, where it is one of a sweep
 
 
 def folder(run: RunPaths) -> str:
@@ -73,6 +76,21 @@ def remember(script: str, submission: Submission) -> None:
     durable.replace(script.removesuffix(".sh") + ".json", documents.encode(submission))
 
 
+def note(run: RunPaths, submission: Submission) -> None:
+    """Write down, as the run's next submission, the task of an array that it is. Its directory is made if it is missing.
+
+    Not synced: there may be hundreds, and what is lost is only a look into the queue.
+
+    Raises:
+        errors.CannotCreate, errors.IoFailure: it cannot be made or written.
+    """
+    if not os.path.isdir(run.attempts):
+        paths.create(run)
+    paths.make_directory(folder(run))
+    number = max([0, *_numbers(run)]) + 1
+    durable.replace(os.path.join(folder(run), f"{number:04d}.json"), documents.encode(submission), sync=False)
+
+
 def latest(run: RunPaths) -> Submission | None:
     """The job submitted last, None if none was.
 
@@ -93,4 +111,5 @@ def _numbers(run: RunPaths) -> list[int]:
         return []
     except OSError as error:
         raise durable.io_error(error, folder(run)) from error
-    return [int(entry[:-3]) for entry in entries if entry.endswith(".sh") and entry[:-3].isdigit()]
+    stems = {stem for stem, ending in map(os.path.splitext, entries) if ending in (".sh", ".json")}
+    return [int(stem) for stem in stems if stem.isdigit()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from ckptrun import errors
+from ckptrun import errors, names
 from ckptrun.runs import durable
 
 TYPE_CHECKING = False
@@ -54,6 +54,11 @@ def derive_name(command: Sequence[str], cwd: str) -> str:
     digest: str = xxhash.xxh3_64_hexdigest(os.fsencode("\0".join([cwd, *command])))
     stem = _cleaned(_script_stem(command))[: 64 - 1 - _HASH_DIGITS]
     return f"{stem or 'run'}-{digest[:_HASH_DIGITS]}"
+
+
+def task_name(name: str) -> str:
+    """The name of a run that stands for all tasks of an array: with the number's place in it."""
+    return name if names.ARRAY_TASK in name else f"{name}-{names.ARRAY_TASK}"
 
 
 def _script_stem(command: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import os
 from ckptrun import errors, names
 from ckptrun.model import Noun
 from ckptrun.runs import durable
-from ckptrun.runs.naming import derive_name, is_name, valid_id, valid_name
+from ckptrun.runs.naming import derive_name, is_name, task_name, valid_id, valid_name
 
 __all__ = [
     "AttemptPaths",
@@ -22,6 +22,7 @@ __all__ = [
     "new_attempt",
     "run_paths",
     "sync_parent",
+    "task_name",
     "valid_id",
     "valid_name",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
 
@@ -12,8 +13,6 @@ from ckptrun.runs import documents, durable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from ckptrun.runs.paths import AttemptPaths, RunPaths
 
 _HEAD = """\
@@ -31,6 +30,7 @@ class RunRecord(Noun, frozen=True, kw_only=True):
     run: str
     created: str = ""  # RFC 3339
     command: list[str] = []  # as given, templates unexpanded
+    sweep: dict[str, Any] = {}  # the task's values, where it is one of a sweep
     cwd: str = ""
     parent: str = ""  # the checkpoint that it was branched from
     tracker_ids: dict[str, str] = {}  # variables, e.g. WANDB_RUN_ID: one continuous run at the tracker

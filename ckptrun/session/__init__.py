@@ -1,8 +1,10 @@
 """ONE START OF `ckptrun train`, FROM BEGINNING TO END. Read this first; it is a table of contents.
 
 scene         what stays the same: who asks, for which run, where
+waiting       getting the lease, and a stop that comes before the script is started
 resuming      which checkpoint to continue from
 attempt       number, directories, environment, what will be started
+task          which task of an array this is, and its values (pure)
 environment   the variables and templates (pure)
 group         several tasks of one attempt, on one or many nodes: leading, following
 ground        what the supervisor needs from the run while the attempt lives
@@ -22,9 +24,9 @@ from msgspec.structs import replace
 from ckptrun import errors, names
 from ckptrun.mounts import data as mounts
 from ckptrun.policy import restart, start
-from ckptrun.runs import control, lease, ledger, paths, provenance, records
+from ckptrun.runs import control, ledger, paths, provenance, records
 from ckptrun.session import attempt as attempts
-from ckptrun.session import ending, group, resuming, scheduler
+from ckptrun.session import ending, group, resuming, scheduler, waiting
 from ckptrun.session.attempt import Chosen
 from ckptrun.session.leftovers import close_leftovers
 from ckptrun.session.scene import Scene, open_scene
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from ckptrun.runs.lease import Lease
     from ckptrun.runs.records import RunRecord
     from ckptrun.session.ending import Result
-
-_STOP_SIGNALS = {1: names.EXIT_AGAIN, 2: names.EXIT_INTERRUPTED, 10: names.EXIT_AGAIN, 15: names.EXIT_AGAIN}
 
 
 def train(
@@ -99,7 +99,7 @@ def _led(scene: Scene, intake: Intake) -> Finish:
     """This start from the first task to the last, where there are several; each ends with the same code."""
     lead = group.lead(scene, intake)
     try:
-        early = None if lead.gather() else _stopped_before_start(scene, intake)
+        early = None if lead.gather() else waiting.stopped_before_start(scene, intake)
         finish = early or _leased(scene, intake, lead)
     except errors.CkptrunError as error:
         lead.over(error.exit_code)
@@ -111,7 +111,9 @@ def _led(scene: Scene, intake: Intake) -> Finish:
 def _leased(scene: Scene, intake: Intake, lead: group.Alone) -> Finish:
     """All attempts of this start, while the run is ours."""
     paths.create(scene.paths)
-    held = _acquire(scene, lead)
+    held = waiting.acquire(scene, intake, lead)
+    if isinstance(held, Finish):
+        return held
     try:
         return _attempts(scene, held, intake, lead)
     finally:
@@ -124,19 +126,6 @@ def _release(scene: Scene, held: Lease) -> None:
         held.release()
     except errors.IoFailure as error:
         scene.say(f"warning: the lease could not be given back: {error.message}", level=-1)
-
-
-def _acquire(scene: Scene, lead: group.Alone) -> Lease:
-    return lease.acquire(
-        scene.paths,
-        scene.me,
-        scene.job,
-        clock=scene.clock,
-        monotonic=time.monotonic,
-        sleep=lead.sleep,
-        tell=lambda text: scene.say(text, level=-1),
-        is_over=scene.place.is_over,
-    )
 
 
 def _attempts(scene: Scene, held: Lease, intake: Intake, lead: group.Alone) -> Finish:
@@ -152,7 +141,7 @@ def _attempts(scene: Scene, held: Lease, intake: Intake, lead: group.Alone) -> F
         plan = resuming.choose(scene, once=once, parent=recorded.parent if recorded else "")
         mounted = mounts.plan(scene.config.data, root=scene.config.root, cwd=scene.caller)
         run = attempts.run_record(scene, recorded, fresh=once and scene.config.fresh)
-        if early := _stopped_before_start(scene, intake):
+        if early := waiting.stopped_before_start(scene, intake):
             return early
         chosen = Chosen(
             decision=decision, plan=plan, recorded=recorded, run=run, history=history, mounts=mounted, ranks=lead.ranks()
@@ -168,7 +157,7 @@ def _attempts(scene: Scene, held: Lease, intake: Intake, lead: group.Alone) -> F
             return _end(scene, result, verdict, history)
         scene.say(f"attempt {result.record.attempt} {result.verdict.outcome}: {result.verdict.why}; {verdict.why}", level=-1)
         scene.say(f"starting again in {verdict.delay:.0f} s")
-        if _pause(held, intake, lead, verdict.delay) and (early := _stopped_before_start(scene, intake)):
+        if _pause(held, intake, lead, verdict.delay) and (early := waiting.stopped_before_start(scene, intake)):
             return early
         first = False
 
@@ -201,13 +190,14 @@ def _admit(
         command=scene.command,
         commit=provenance.commit(scene.cwd),
         script_digest=attempts.script_digest(scene),
+        sweep=attempts.sweep_of(scene),
         automatic=scene.job.automatic or not first,
         again=once and scene.config.again,
         changed=scene.config.changed,
         fresh=once and scene.config.fresh,
         max_failures=scene.config.max_failures,
     )
-    return start.decide(asked, history, recorded.command if recorded else [], _stop_sentence(stopped))
+    return start.decide(asked, history, attempts.recorded_of(recorded), _stop_sentence(stopped))
 
 
 def _stop_sentence(mark: control.Stopped | None) -> str:
@@ -253,17 +243,6 @@ def _already_complete(scene: Scene, history: Sequence[AttemptRecord], why: str) 
     if scene.json_out:
         ending.print_document(ending.document(scene.run, history[-1], code=names.EXIT_OK))
     return names.EXIT_OK
-
-
-def _stopped_before_start(scene: Scene, intake: Intake) -> Finish | None:
-    """How it ends when a stop came while we were starting; None = none came."""
-    came = [number for number in intake.pending if number in _STOP_SIGNALS]
-    if not came:
-        return None
-    scene.place.signalled()
-    code = scene.config.preempt_exit_code if _STOP_SIGNALS[came[0]] == names.EXIT_AGAIN else _STOP_SIGNALS[came[0]]
-    scene.say(f"asked to stop (signal {came[0]}) before the script was started: nothing was run [exit {code}]", level=-1)
-    return scheduler.finish(scene, code, wanted=code != names.EXIT_INTERRUPTED)
 
 
 def _end(scene: Scene, result: Result, verdict: restart.Again, history: Sequence[AttemptRecord]) -> Finish:

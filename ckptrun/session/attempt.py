@@ -10,6 +10,7 @@ import msgspec
 from ckptrun import errors, names
 from ckptrun.model import AttemptRecord, Checkpoint, Noun, Setting
 from ckptrun.mounts import data as mounts
+from ckptrun.policy.start import Recorded
 from ckptrun.runs import control, documents, paths, provenance, records
 from ckptrun.runs.records import RunRecord
 from ckptrun.session import ending, environment, resuming, scheduler
@@ -163,6 +164,8 @@ def given_to(
         every=config.every if asked else "",
         tracker_ids=chosen.run.tracker_ids if config.tracker_ids else {},
         ranks=chosen.ranks,
+        array_task=scene.task.number,
+        sweep=scene.task.point,
     )
 
 
@@ -200,6 +203,7 @@ def _record(scene: Scene, plan: Resume, given: environment.Given, argv: list[str
         attempt_id=given.attempt_id,
         run=scene.run,
         command=list(scene.command),
+        sweep=sweep_of(scene),
         argv=argv,
         cwd=scene.cwd,
         host=scene.me.host,
@@ -208,6 +212,7 @@ def _record(scene: Scene, plan: Resume, given: environment.Given, argv: list[str
         cgroup=scene.me.cgroup,
         platform=scene.job.platform,
         job=scene.job.job,
+        target=scene.job.target,
         node=scene.job.node,
         restart=scene.job.restart,
         automatic=scene.job.automatic,
@@ -247,6 +252,11 @@ def histories(scene: Scene) -> list[AttemptRecord]:
     return found
 
 
+def recorded_of(record: RunRecord | None) -> Recorded:
+    """What a start is compared with."""
+    return Recorded(command=record.command, sweep=record.sweep) if record else Recorded()
+
+
 def run_record(scene: Scene, recorded: RunRecord | None, *, fresh: bool) -> RunRecord:
     """What run.yaml should say from this start on."""
     settings = {name: Setting(value=value, source=source) for name, value, source in scene.config.explain()}
@@ -255,11 +265,17 @@ def run_record(scene: Scene, recorded: RunRecord | None, *, fresh: bool) -> RunR
         run=scene.run,
         created=recorded.created if recorded else records.now_text(scene.clock()),
         command=list(scene.command),
+        sweep=sweep_of(scene),
         cwd=scene.cwd,
         parent=scene.config.from_ref or (recorded.parent if recorded and keep else ""),
         tracker_ids=recorded.tracker_ids if recorded and keep else tracker_ids(scene.run),
         settings=settings,
     )
+
+
+def sweep_of(scene: Scene) -> dict[str, Any]:
+    """The values of the sweep's task that this start is."""
+    return scene.task.point.values if scene.task.point else {}
 
 
 def tracker_ids(run: str) -> dict[str, str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ckptrun import names
-from ckptrun.model import Noun
+from ckptrun.model import Noun, Point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ckptrun.model import Group
-
-TEMPLATES = ("checkpoint_dir", "output_dir", "input_dir", "resume_from", "resume_step", "attempt", "run", "python")
 
 
 class Given(Noun, frozen=True, kw_only=True):
@@ -34,13 +34,15 @@ class Given(Noun, frozen=True, kw_only=True):
     every: str = ""
     tracker_ids: dict[str, str] = {}
     ranks: dict[str, str] = {}  # where the ranks of a command on several nodes find each other
+    array_task: str = ""  # "" = not a task of an array
+    sweep: Point | None = None
     python: str = (
         sys.executable
     )  # a virtual environment may lie elsewhere in every job, so the recorded command does not name it
 
 
 def fill(command: Sequence[str], given: Given) -> list[str]:
-    """The command with `{checkpoint_dir}`, `{resume_from}`… replaced; other braces are the script's own and stay.
+    """The command with `{checkpoint_dir}`, `{resume_from}`… and a sweep's names replaced; other braces are the script's and stay.
 
     `{resume_from}` and `{resume_step}` are empty when there is nothing to resume from: use --on-resume to add arguments only then.
     """
@@ -54,6 +56,8 @@ def fill(command: Sequence[str], given: Given) -> list[str]:
         "attempt": str(given.attempt),
         "run": given.run,
         "python": given.python,
+        **({"array_task": given.array_task} if given.array_task else {}),
+        **(given.sweep.texts if given.sweep else {}),
     }
     return [_fill_one(argument, values) for argument in command]
 
@@ -141,6 +145,8 @@ def _variables(given: Given) -> dict[str, str]:
             known[names.ENV_RESUME_STEP] = str(given.resume_step)
     if given.deadline is not None:
         known[names.ENV_DEADLINE] = f"{given.deadline:.3f}"
+    if given.sweep is not None:
+        known[names.ENV_SWEEP] = msgspec.json.encode(given.sweep.values).decode()
     if given.every:
         known[names.ENV_EVERY] = given.every
     return known

@@ -13,7 +13,7 @@ from ckptrun.policy import start
 from ckptrun.report import text
 from ckptrun.runs import control, durable, lease, paths, records
 from ckptrun.session import attempt as attempts
-from ckptrun.session import environment, resuming, scheduler
+from ckptrun.session import environment, resuming, scheduler, waiting
 from ckptrun.session import scene as scenes
 from ckptrun.supervise import delivery
 
@@ -40,6 +40,9 @@ def describe(scene: Scene) -> tuple[dict[str, Any], int]:
         plan["hint"] = refused.hint
     elif refused:
         plan["complete"] = refused
+    holder = control.running(scene.paths, scene.me, now=scene.clock()) if there else None
+    if holder is not None and not refused:
+        plan["waits_for"] = _who(holder)
     plan.update(_what_would_run(scene))
     plan["settings"] = {name: {"value": value, "source": source} for name, value, source in scene.config.explain()}
     return plan, refused.exit_code if isinstance(refused, errors.CkptrunError) else 0
@@ -48,13 +51,14 @@ def describe(scene: Scene) -> tuple[dict[str, Any], int]:
 def _refusal(scene: Scene) -> errors.CkptrunError | str | None:
     """Why a start would not run the command: the error it would end with, or the sentence that the run is complete."""
     holder = control.running(scene.paths, scene.me, now=scene.clock())
-    if holder is not None:
+    if holder is not None and scene.config.if_held != waiting.WAIT:
         return errors.Leased(f"run {scene.run} is held by {_who(holder)}", f"ckptrun status {scene.run}")
     recorded = records.read_run(scene.paths)
     asked = start.Asked(
         run=scene.run,
         command=scene.command,
         script_digest=attempts.script_digest(scene),
+        sweep=attempts.sweep_of(scene),
         automatic=scene.job.automatic,
         again=scene.config.again,
         changed=scene.config.changed,
@@ -62,7 +66,7 @@ def _refusal(scene: Scene) -> errors.CkptrunError | str | None:
         max_failures=scene.config.max_failures,
     )
     try:
-        return start.decide(asked, attempts.histories(scene), recorded.command if recorded else [], "").done
+        return start.decide(asked, attempts.histories(scene), attempts.recorded_of(recorded), "").done
     except errors.CkptrunError as error:
         return error
 
@@ -122,6 +126,8 @@ def _as_text(plan: dict[str, Any]) -> str:
     lines = [f"run        {plan['run']}{' (new)' if plan['new'] else ''}", f"directory  {plan['run_dir']}"]
     if "refused" in plan:
         lines += [f"refused    {plan['refused']}", f"           {plan['hint']}"]
+    if "waits_for" in plan:
+        lines.append(f"waits for  {plan['waits_for']}, which holds the run (--if-held wait)")
     if "complete" in plan:
         lines.append(f"complete   {plan['complete']}")
     lines += [

@@ -9,12 +9,14 @@ from ckptrun import errors, names, platforms
 from ckptrun.model import Identity, JobIdentity, Noun
 from ckptrun.report import text
 from ckptrun.runs import paths as run_paths
+from ckptrun.session import task as tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ckptrun.config import Config
     from ckptrun.runs.paths import RunPaths
+    from ckptrun.session.task import Task
 
 
 class Scene(Noun, frozen=True, kw_only=True):
@@ -28,6 +30,7 @@ class Scene(Noun, frozen=True, kw_only=True):
     place: Any  # platforms.base.Platform
     me: Identity
     job: JobIdentity
+    task: Task  # of an array
     group: Any = None  # model.Group where the command runs as several tasks, else None
     paths: RunPaths
     clock: Any  # () -> Unix seconds
@@ -70,6 +73,7 @@ def open_scene(
     place = platforms.detect(environ)
     job = place.job()
     group = place.group()
+    task = tasks.of(config, job)
     return Scene(
         config=config,
         command=list(command),
@@ -80,7 +84,8 @@ def open_scene(
         me=place.identity(),
         job=job,
         group=group,
-        paths=run_paths.run_paths(config.root, run_name(config, command, cwd, job.array_task)),
+        task=task,
+        paths=run_paths.run_paths(config.root, run_name(config, command, cwd, task.number)),
         clock=clock,
         verbosity=verbosity - 1 if group is not None and group.rank else verbosity,  # the leader speaks for all
         json_out=json_out,
@@ -88,7 +93,7 @@ def open_scene(
 
 
 def run_name(config: Config, command: Sequence[str], cwd: str, array_task: str) -> str:
-    """The run's name; tasks of an array are runs of their own, unless they were given one name.
+    """The run's name; tasks of an array are runs of their own, unless they were given one name. Those of a sweep always are.
 
     Raises:
         UsageError: the name wants the number of a task, and this is no array.
@@ -100,7 +105,8 @@ def run_name(config: Config, command: Sequence[str], cwd: str, array_task: str) 
         raise errors.UsageError(
             f"--run {config.run}: this is no task of an array", "submit it with sbatch --array=…, or name the run"
         )
-    return config.run.replace(names.ARRAY_TASK, array_task)
+    given = run_paths.task_name(config.run) if config.sweep else config.run
+    return given.replace(names.ARRAY_TASK, array_task)
 
 
 def grace_of(scene: Scene) -> float:

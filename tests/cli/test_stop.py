@@ -105,6 +105,35 @@ def test_a_holder_that_is_not_heard_of_is_asked_and_the_run_stays_stopped(tmp_pa
     assert (mark(tmp_path)["reason"], mark(tmp_path)["attempt"]) == ("enough", 1)
 
 
+def test_all_that_match_are_asked_at_once(tmp_path):
+    for number in (1, 2):
+        Made(tmp_path / "runs", f"other-{number}")
+    with training(tmp_path) as it:
+        done = stop(tmp_path, "--json", "live", "other-*")
+        assert it.finish() == 93
+    assert done.returncode == 0, done.stderr
+    live, *others = json.loads(done.stdout)["runs"]
+    assert (live["run"], live["outcome"], live["text"].startswith("is stopped, ")) == ("live", "stopped", True)
+    assert [(each["run"], each["ok"], each["attempt"]) for each in others] == [
+        ("other-1", True, None),
+        ("other-2", True, None),
+    ]
+    assert mark(tmp_path, "other-1")["by"] == mark(tmp_path, "other-2")["by"]
+    waited = run_ckptrun("wait", "--json", "*", cwd=tmp_path)
+    assert waited.returncode == 93
+    assert [each["exit_code"] for each in json.loads(waited.stdout)["runs"]] == [93, 93, 93]
+
+
+def test_one_that_was_not_saved_is_enough_for_the_code(tmp_path):
+    Made(tmp_path / "runs", "other")
+    with training(tmp_path, "fails", "--grace", "2s") as it:
+        done = stop(tmp_path, "other", "live")
+        assert it.finish() == 93
+    assert done.returncode == 1
+    assert "run other is not running; " in done.stderr
+    assert "error: run live is stopped, but was NOT saved" in done.stderr
+
+
 def test_there_is_no_such_run(tmp_path):
     done = stop(tmp_path, "live")
     assert (done.returncode, done.stdout) == (2, "")

@@ -78,6 +78,22 @@ def test_through_a_preemption(tmp_path):
         assert "run live, attempt 2 completed: " in waiting.text
 
 
+def test_until_all_have_ended(tmp_path):
+    runs = tmp_path / "runs"
+    with Made(runs, "r-10").attempt(outcome=names.FAILED, exit_code=3, why="so it was"):
+        pass
+    with Made(runs, "r-2").attempt(outcome=names.COMPLETED, exit_code=0, why="done"):
+        with start_ckptrun("wait", "--timeout", "0.1s", "r-*", cwd=tmp_path) as early:
+            assert early.finish() == 1
+        assert "run r-2 has not ended within " in early.text
+    done = wait(tmp_path, "r-*")
+    assert (done.returncode, done.stderr) == (
+        3,
+        "run r-2, attempt 1 completed: done\nrun r-10, attempt 1 failed: so it was\n",
+    )
+    assert wait(tmp_path, "r-2", "r-2").returncode == 0
+
+
 def test_there_is_no_such_run(tmp_path):
     assert wait(tmp_path, "live").returncode == 2
 

@@ -13,11 +13,15 @@ from support import write_files
 
 from ckptrun import config, errors, names
 from ckptrun.config import keys
+from ckptrun.model import Point, Sweep
 
 # One setting each way: (name in Config, text, value). All keys are here: a test below says so.
 EACH = [
     ("run", "digits", "digits"),
     ("strategy", "long", "long"),
+    ("if_held", "wait", "wait"),
+    ("sweep", "lr: [0.1]", Sweep(text="{lr: [0.1]}", points=[Point(texts={"lr": "0.1"}, values={"lr": 0.1})])),
+    ("sweep_task", "3", 3),
     ("every", "20", "20"),
     ("grace", "90s", 90.0),
     ("save_signal", "USR2", int(signal.SIGUSR2)),

@@ -156,26 +156,48 @@ def ask(**more):
 def test_another_command_is_refused_with_the_difference():
     before = ["python", "t.py", "--lr", "2"]
     with pytest.raises(errors.UsageError, match="argument 3 was '2', now it is '1'"):
-        start.decide(ask(), [], before, "")
-    assert start.decide(ask(changed=True), [], before, "") == start.Decision()
+        start.decide(ask(), [], start.Recorded(command=before), "")
+    assert start.decide(ask(changed=True), [], start.Recorded(command=before), "") == start.Decision()
 
 
 def test_a_complete_run_is_done_unless_reopened():
     history = [record(1, outcome=names.COMPLETED, code=0)]
-    assert "nothing to do" in start.decide(ask(), history, [], "").done
-    assert not start.decide(ask(again=True), history, [], "").done
-    assert not start.decide(ask(fresh=True), history, [], "").done
+    assert "nothing to do" in start.decide(ask(), history, start.Recorded(), "").done
+    assert not start.decide(ask(again=True), history, start.Recorded(), "").done
+    assert not start.decide(ask(fresh=True), history, start.Recorded(), "").done
 
 
 def test_a_stopped_run_is_started_by_people_only():
     with pytest.raises(errors.DoNotRestart, match="stopped by ana"):
-        start.decide(ask(automatic=True), [], [], "stopped by ana")
-    assert start.decide(ask(), [], [], "stopped by ana").clear_stop
+        start.decide(ask(automatic=True), [], start.Recorded(), "stopped by ana")
+    assert start.decide(ask(), [], start.Recorded(), "stopped by ana").clear_stop
 
 
 def test_a_spent_budget_refuses_automatic_starts_of_the_same_code_only():
     history = [record(n, step=7, command=ask().command) for n in (1, 2)]
     with pytest.raises(errors.DoNotRestart, match="crash loop"):
-        start.decide(ask(automatic=True), history, [], "")
-    start.decide(ask(), history, [], "")
-    start.decide(ask(automatic=True, script_digest="new"), history, [], "")
+        start.decide(ask(automatic=True), history, start.Recorded(), "")
+    start.decide(ask(), history, start.Recorded(), "")
+    start.decide(ask(automatic=True, script_digest="new"), history, start.Recorded(), "")
+
+
+def test_other_values_of_a_sweep_are_refused_with_the_difference():
+    before = start.Recorded(command=ask().command, sweep={"lr": 0.1, "width": 64})
+    with pytest.raises(
+        errors.UsageError, match=r"other values: lr was 0.1, now it is 0.2; width was 64, now it is missing$"
+    ):
+        start.decide(ask(sweep={"lr": 0.2}), [], before, "")
+    with pytest.raises(errors.UsageError, match="other values"):
+        start.decide(ask(), [], before, "")
+    for meant in ({"changed": True}, {"fresh": True}):
+        assert start.decide(ask(sweep={"lr": 0.2}, **meant), [], before, "") == start.Decision()
+    assert start.decide(ask(sweep={"width": 64, "lr": 0.1}), [], before, "") == start.Decision()
+    assert start.decide(ask(sweep={"lr": 0.2}), [], start.Recorded(), "") == start.Decision()
+
+
+def test_other_values_count_from_nothing_again():
+    spent = [record(n, outcome=names.FAILED, command=ask().command, sweep={"lr": 0.1}) for n in range(1, 6)]
+    before = start.Recorded(command=ask().command, sweep={"lr": 0.1})
+    with pytest.raises(errors.DoNotRestart):
+        start.decide(ask(automatic=True, sweep={"lr": 0.1}), spent, before, "")
+    assert start.decide(ask(automatic=True, changed=True, sweep={"lr": 0.2}), spent, before, "") == start.Decision()

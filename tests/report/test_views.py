@@ -207,6 +207,21 @@ def test_runs(page):
     page.check("runs")
 
 
+def test_status_of_several(page):
+    swept = msgspec.structs.replace(RUNNING, sweep={"lr": 0.001, "optimizer": "adamw"})
+    waiting = seen(state=overview.NEW, attempts=0, newest=None, size=0, sweep={"lr": 0.01, "optimizer": "sgd"})
+    why = "job 12_4 is pending (Priority), estimated to start in 4m 10s"
+    page.table(
+        standing.NOW,
+        [
+            standing.now(swept, job="12_3"),
+            standing.now(waiting, queued=why, job="12_4"),
+            *(standing.now(each) for each in (SILENT, AFTER, COMPLETE, WORDLESS, TROUBLED)),
+        ],
+    )
+    page.check("now")
+
+
 @pytest.mark.parametrize("name", list(ALL))
 def test_status(page, name):
     page.pairs(standing.block(ALL[name]))
@@ -241,6 +256,7 @@ def test_what_programs_are_told_of_a_run():
         "job": "77",
         "heard": 3.0,
         "stopped": None,
+        "sweep": None,
         "troubles": [],
     }
     assert overview.fields(SILENT)["reason"] == "not heard of for 6m 40s"

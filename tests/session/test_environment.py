@@ -47,7 +47,7 @@ def test_values_that_hold_braces_are_not_looked_at_again():
 
 @given(st.text())
 def test_text_without_our_names_is_untouched(text):
-    if not any("{" + name + "}" in text for name in environment.TEMPLATES):
+    if not any("{" + name + "}" in text for name in names.TEMPLATES):
         assert environment.fill([text], RESUMED) == [text]
 
 

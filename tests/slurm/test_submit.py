@@ -77,6 +77,92 @@ def test_sbatchs_refusal_is_shown_as_it_is(slurm: Cluster) -> None:
     assert "Invalid --time specification" in said
 
 
+def test_a_submission_that_slurm_does_not_answer_may_have_been_one(slurm: Cluster) -> None:
+    folder = slurm.folder()
+    with slurm.controller_hangs():
+        said = submit(slurm, folder, "--run", "r", "--hold", "--", "true", code=1)
+    assert f"nobody can tell whether {folder}/runs/r/jobs/0001.sh was submitted" in said
+    assert "look with `squeue --me`" in said
+    wait_until(lambda: slurm.run("squeue", "--noheader", "--me").stdout, what="and it was")
+
+
+def test_without_munge_nothing_is_submitted_and_what_waits_is_not_known(slurm: Cluster) -> None:
+    folder = slurm.folder()
+    submit(slurm, folder, "--run", "r", "--hold", "--", "true")
+    with slurm.munge_gone():
+        said = submit(slurm, folder, "--run", "s", "--", "true", code=1)
+        assert "error: sbatch refused " in said
+        assert "Munge encode failed" in said
+        seen = slurm.run("ckptrun", "status", cwd=folder)
+        assert "Slurm cannot be asked what waits in its queue: " in seen.stderr
+        stopped = slurm.run("ckptrun", "stop", "r", cwd=folder)
+        assert "a scheduler will not start it again (you can); Slurm cannot be asked" in stopped.stderr
+    slurm.run("ckptrun", "stop", "r", cwd=folder)
+    assert slurm.run("squeue", "--noheader").stdout == ""
+
+
+def test_without_sbatch_it_is_said_what_to_do(slurm: Cluster) -> None:
+    folder = slurm.folder()
+    said = submit(slurm, folder, "--run", "r", "--", "./true", code=2, PATH=slurm.software.bin)
+    assert "no such script" in said
+    said = submit(slurm, folder, "--run", "r", "--", "/bin/true", code=1, PATH=slurm.software.bin)
+    assert f"there is no sbatch here: this machine does not belong to a Slurm cluster\nhint: on one that does: sbatch {folder}" in said
+
+
+def test_a_job_of_somebody_else_is_left_where_it_is(slurm: Cluster) -> None:
+    folder = slurm.folder()
+    submit(slurm, folder, "--run", "r", "--hold", "--", "true")
+    theirs = slurm.admin("sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true").strip()
+    path = os.path.join(folder, "runs", "r", "jobs", "0001.json")
+    with open(path, encoding="utf-8") as file:
+        document = json.load(file)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({**document, "job": theirs}, file)
+    said = slurm.run("ckptrun", "stop", "r", cwd=folder).stderr
+    assert f"its queued job {theirs} could not be cancelled: " in said
+    assert "Access/permission denied" in said
+    assert slurm.show(theirs)["JobState"] == "PENDING"
+
+
+def test_a_directory_may_have_any_name(slurm: Cluster) -> None:
+    base, jobs = slurm.folder(), {}
+    for name in ("50%j 100%", "new\nline", "caf\udce9", "it's a \"b\" $HOME; äß 目 *#x"):
+        folder = os.path.join(base, name)
+        os.mkdir(folder)
+        slurm.own(folder)
+        jobs[folder] = submit(slurm, folder, "--run", "r", "--", "echo", "hello %j $X 'y'")
+    for folder, job in jobs.items():
+        assert slurm.wait(job, "COMPLETED", "FAILED")["JobState"] == "COMPLETED", folder
+        with open(os.path.join(folder, "runs", "r", "jobs", f"{job}.out"), encoding="utf-8") as file:
+            assert "hello %j $X 'y'\n" in file.read()
+
+
+def test_a_directory_with_a_backslash_is_refused_before_the_job_dies_of_it(slurm: Cluster) -> None:
+    folder = os.path.join(slurm.folder(), "a\\b")
+    os.mkdir(folder)
+    slurm.own(folder)
+    said = submit(slurm, folder, "--run", "r", "--", "true", code=2)
+    assert "Slurm cannot write a job's output below a directory with a backslash in its name" in said
+    job = submit(slurm, folder, "--run", "r", "--output=/dev/null", "--", "true")
+    assert slurm.wait(job, "COMPLETED", "FAILED")["JobState"] == "COMPLETED"
+
+
+def test_a_signal_that_would_come_at_once_is_warned_of(slurm: Cluster) -> None:
+    folder = slurm.folder()
+    ran = slurm.run("ckptrun", "submit", "--print", "--time=5", "--signal=USR1@300", "--", "true", cwd=folder)
+    assert ran.stderr.startswith("warning: --signal=USR1@300 with --time=5: Slurm sends it as soon as the job starts")
+    assert "#SBATCH --signal=USR1@300\n" in ran.stdout
+
+
+def test_what_a_user_may_take_for_an_option_of_sbatch(slurm: Cluster) -> None:
+    folder = slurm.folder()
+    assert "hint: -q is ckptrun's own (--quiet); sbatch's is --qos=low" in submit(slurm, folder, "-q", "low", "true", code=2)
+    assert "--wait cannot be given" in submit(slurm, folder, "-W", "--", "true", code=2)
+    with open(os.path.join(folder, "ckptrun.yaml"), "w", encoding="utf-8") as file:
+        file.write("slurm: {wait: yes}\n")
+    assert "`ckptrun wait RUN` waits" in submit(slurm, folder, "--", "true", code=2)
+
+
 def test_print_shows_the_script_and_submits_nothing(slurm: Cluster) -> None:
     folder = slurm.folder()
     text = submit(slurm, folder, "--run", "r", "--print", "--gpu", "2", "--", "true")

@@ -87,6 +87,7 @@ class Slurm:
             batch_step="SLURM_STEP_ID" not in environ and machine.parent_name() == "slurmstepd",
             node=environ.get("SLURMD_NODENAME", ""),
             array_task=environ.get("SLURM_ARRAY_TASK_ID", ""),
+            target=self._target,
         )
 
     def group(self) -> Group | None:

@@ -29,6 +29,7 @@ SHORT = {
 OURS = {
     "--wrap": "the command stands at the end of the line: ckptrun submit … -- COMMAND",
     "--parsable": "it is always given; --json prints the job's number",
+    "--wait": "`ckptrun wait RUN` waits for the end of a run, --restarts also through requeues",
     "--test-only": "`ckptrun submit --print` shows the script; pass it to sbatch --test-only",
 }
 
@@ -113,13 +114,22 @@ def _sbatch(word: str, following: Sequence[str]) -> tuple[Option, int]:
     else:
         name, attached = word[:2], word[2:].removeprefix("=") or None
     long = SHORT.get(name, name)
-    if long in OURS:
-        raise errors.UsageError(f"{name} cannot be given to `ckptrun submit`", OURS[long])
+    refuse_ours(long)
     if attached is not None or name in FLAGS:
         return Option(name=long, value=attached), 1
     if not following:
         raise errors.UsageError(f"{name} has no value", "options of sbatch are written as sbatch spells them")
     return Option(name=long, value=following[0]), 2
+
+
+def refuse_ours(name: str) -> None:
+    """Accept any option but those in `OURS`.
+
+    Raises:
+        UsageError: with what to do instead.
+    """
+    if name in OURS:
+        raise errors.UsageError(f"{name} cannot be given to `ckptrun submit`", OURS[name])
 
 
 def directive(option: Option) -> str:

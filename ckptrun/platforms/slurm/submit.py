@@ -18,6 +18,8 @@ _SECRET = re.compile(
     r"SECRET|TOKEN|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_PAT$|_KEY$|_AUTH$|^AUTH|COOKIE|SESSION_ID$|DSN$",
     re.IGNORECASE,
 )
+# Slurm's controller did not answer in time: the request lies in its socket, and it may still take the job.
+_PERHAPS = ("Socket timed out", "Zero Bytes were transmitted")
 _OF_THIS_JOB = ("SLURM_", "SLURMD_", "SRUN_")  # of the job that we are in, if we are in one
 _KEEP = ("SLURM_CONF", "SLURM_CLUSTERS")
 
@@ -68,6 +70,11 @@ def submit(path: str, environ: Mapping[str, str]) -> Submitted:
         raise errors.CkptrunError(
             f"Slurm did not answer within a minute; the job may have been submitted all the same: {path}",
             "look with: squeue --me",
+        )
+    if any(sign in said.err for sign in _PERHAPS):
+        raise errors.CkptrunError(
+            f"nobody can tell whether {path} was submitted:\n{said.err.strip()}",
+            "look with `squeue --me` before you submit it again",
         )
     if said.code:
         words = "\n".join(line for line in said.err.splitlines() if line.strip()) or f"exit {said.code}"
