@@ -87,6 +87,10 @@ def warned(slurm: Cluster, mpi: Mpi) -> None:
     slurm.run("scancel", "--signal=USR1", "--batch", mpi.job)
 
 
+def ranks_warned(slurm: Cluster, mpi: Mpi) -> None:
+    slurm.run("scancel", "--signal=USR1", mpi.job)  # to every task
+
+
 def requeued(slurm: Cluster, mpi: Mpi) -> None:
     slurm.run("scontrol", "requeue", mpi.job)
 
@@ -97,20 +101,29 @@ def preempted(slurm: Cluster, mpi: Mpi) -> None:
 
 # How ckptrun stands to the ranks, options of the job, and what comes. mpirun starts its daemons as a step of Slurm's, and those end
 # their ranks when Slurm signals them, so that below it only a warning, which goes to the batch script, leaves time for a save.
-SRUN = ("exec {train} -- srun --mpi=pmix_v4 {program}", ("--nodes=3", "--ntasks=3"))
-MPIRUN = ("exec {train} -- mpirun -n 3 {program}", ("--nodes=1", "--ntasks=3"))
 BELOW = {
-    "srun, warned": (SRUN, warned),
-    "srun, requeued": (SRUN, requeued),
-    "srun, preempted": (SRUN, preempted),
-    "mpirun, warned": (MPIRUN, warned),
+    "srun": ("exec {train} -- srun --mpi=pmix_v4 {program}", ("--nodes=3", "--ntasks=3"), preempted),
+    "mpirun": ("exec {train} -- mpirun -n 3 {program}", ("--nodes=1", "--ntasks=3"), warned),
 }
 
 
 @pytest.mark.parametrize("case", BELOW)
 def test_ranks_below_one_ckptrun(slurm: Cluster, program: str, case: str) -> None:
-    (script, options), comes = BELOW[case]
+    script, options, comes = BELOW[case]
     mpi = Mpi(slurm, program, script, "--partition=low", *options)
+    mpi.wait_step()
+    comes(slurm, mpi)
+    mpi.wait_back()
+    mpi.check()
+
+
+# One ckptrun for each rank; the shell lives through the signals that Slurm sends it as well.
+EACH = "trap : TERM USR1 USR2\nsrun --mpi=pmix_v4 {train} -- {program}\nexit $?"
+
+
+@pytest.mark.parametrize("comes", [ranks_warned, requeued, preempted])
+def test_a_ckptrun_for_each_rank(slurm: Cluster, program: str, comes: Callable[[Cluster, Mpi], None]) -> None:
+    mpi = Mpi(slurm, program, EACH, "--partition=low", "--nodes=3", "--ntasks=3")
     mpi.wait_step()
     comes(slurm, mpi)
     mpi.wait_back()
