@@ -33,9 +33,12 @@ def ckptrun_argv(*args: StrPath) -> list[str]:
     return program + [os.fspath(arg) for arg in args]
 
 
+_AROUND = ("CKPTRUN", "SLURM_", "KUBERNETES_", "TORCHELASTIC_")
+
+
 def clean_env(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
     """This process's environment without a ckptrun or a scheduler around it; a value of None removes a variable."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("CKPTRUN", "SLURM_", "TORCHELASTIC_"))}
+    env = {key: value for key, value in os.environ.items() if not key.startswith(_AROUND)}
     for key in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "PYTHONUNBUFFERED", "NO_COLOR", "FORCE_COLOR", "WANDB_RUN_ID"):
         env.pop(key, None)
     for key, value in (extra or {}).items():

@@ -17,6 +17,10 @@ def detect(environ: Mapping[str, str]) -> Platform:
         from ckptrun.platforms.slurm import Slurm  # noqa: PLC0415  # only the platform that we are on is loaded
 
         return Slurm(environ)
+    if environ.get("KUBERNETES_SERVICE_HOST"):  # every container of a pod has it; a Slurm that runs on Kubernetes is Slurm
+        from ckptrun.platforms.kubernetes import Kubernetes  # noqa: PLC0415  # as above
+
+        return Kubernetes(environ)
     from ckptrun.platforms.local import Local  # noqa: PLC0415  # as above
 
     return Local(environ)

@@ -53,6 +53,7 @@ AuthInfo=socket={base}/munge/socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={base}/state
 SlurmdSpoolDir={base}/spool/%n
+TmpFS={base}/tmp/%n
 SlurmctldPidFile={base}/run/slurmctld.pid
 SlurmdPidFile={base}/run/%n.pid
 SlurmctldLogFile={base}/log/slurmctld.log
@@ -136,6 +137,9 @@ class Cluster:
         begun = time.monotonic()
         for name in ("etc", "run", "log", "state", "munge", "jobs", *(f"spool/{node}" for node in self.nodes)):
             os.makedirs(os.path.join(self.base, name))
+        for node in self.nodes:  # PMIx makes a directory for each job there, which three nodes of one machine must not share
+            os.makedirs(os.path.join(self.base, "tmp", node))
+            os.chmod(os.path.join(self.base, "tmp", node), 0o1777)
         subprocess.run(
             ["useradd", "--no-create-home", "--home-dir", self.jobs, "--shell", "/bin/bash", self.user], check=True
         )

@@ -7,6 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import container  # of this room
 import pytest
 from support import REPO, wait_until
 
@@ -22,8 +23,9 @@ TRAIN = (
 class Copied:
     """A template submitted from a directory of its own that holds train.py."""
 
-    def __init__(self, slurm: Cluster, name: str, *options: str) -> None:
+    def __init__(self, slurm: Cluster, name: str, *options: str, image: str = "") -> None:
         self.slurm, self.folder = slurm, slurm.folder()
+        self.env = {"CONTAINER": container.command(image, self.folder)} if image else {}
         self.template = shutil.copy(os.path.join(TEMPLATES, name), self.folder)
         shutil.copy(os.path.join(os.path.dirname(__file__), "puppet.py"), self.folder)
         with open(os.path.join(self.folder, "train.py"), "w", encoding="utf-8") as file:
@@ -31,7 +33,7 @@ class Copied:
         self.job = self.submit(*options)
 
     def submit(self, *options: str) -> str:
-        ran = self.slurm.run("sbatch", "--parsable", "--output=out", *options, self.template, cwd=self.folder)
+        ran = self.slurm.run("sbatch", "--parsable", "--output=out", *options, self.template, cwd=self.folder, env=self.env)
         return ran.stdout.strip()
 
     def log(self, name: str = "steps.jsonl") -> list[dict[str, Any]]:
@@ -100,5 +102,69 @@ def test_a_chain_that_was_stopped_stays_so(slurm: Cluster) -> None:
     assert slurm.wait(following, "FAILED")["ExitCode"] == "93:0"
 
 
+# --- in a container ------------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def image(_cluster: Cluster) -> str:
+    if why := container.missing():
+        pytest.skip(why)
+    path = os.path.join(_cluster.base, "image")
+    container.build(path)
+    return path
+
+
+def test_a_container_is_looked_through_and_its_job_comes_back(slurm: Cluster, image: str) -> None:
+    copied = Copied(slurm, "container.sbatch", "--partition=low", image=image)
+    copied.wait_steps()
+    slurm.sbatch("true", "--partition=high", "--nodes=3", "--exclusive", "--time=1", cwd=slurm.folder())
+    slurm.wait_restart(copied.job, 1)
+    copied.hurry()
+    slurm.wait(copied.job, "COMPLETED")
+    copied.check()
+
+
+def test_a_container_comes_back_after_a_time_limit(slurm: Cluster, image: str) -> None:
+    copied = Copied(slurm, "container.sbatch", "--time=100", image=image)
+    copied.wait_steps()
+    slurm.run("scontrol", "update", f"JobId={copied.job}", "EndTime=now+5")
+    slurm.wait_restart(copied.job, 1)
+    copied.hurry()
+    slurm.wait(copied.job, "COMPLETED")
+    copied.check()
+    assert "attempt 1 timed out: " in slurm.tell(copied.job)
+
+
+def test_inside_a_container_a_warning_brings_the_job_back(slurm: Cluster, image: str) -> None:
+    copied = Copied(slurm, "container-inside.sbatch", "--time=100", image=image)
+    copied.wait_steps()
+    slurm.run("scancel", "--signal=USR1", copied.job)  # as --signal has it, to the task
+    slurm.wait_restart(copied.job, 1)
+    copied.hurry()
+    slurm.wait(copied.job, "COMPLETED")
+    copied.check()
+    assert "[exit 75]" in slurm.tell(copied.job)
+
+
+def test_inside_a_container_the_exit_code_is_enough_for_a_site_that_requeues_it(slurm: Cluster, image: str) -> None:
+    slurm.configure(RequeueExit="75")
+    copied = Copied(slurm, "container-inside.sbatch", "--no-requeue", image=image)  # so that scontrol requeue is refused
+    copied.wait_steps()
+    slurm.run("scancel", "--signal=USR1", copied.job)
+    slurm.wait_restart(copied.job, 1)
+    copied.hurry()
+    slurm.wait(copied.job, "COMPLETED")
+    copied.check()
+
+
+@pytest.mark.parametrize("name", ["container.sbatch", "container-inside.sbatch"])
+def test_a_cancelled_container_has_saved_and_stays_cancelled(slurm: Cluster, image: str, name: str) -> None:
+    copied = Copied(slurm, name, image=image)
+    copied.wait_steps()
+    slurm.run("scancel", copied.job)
+    assert slurm.wait(copied.job, "CANCELLED")["Restarts"] == "0"
+    assert any(line["event"] == "saved" for line in copied.log())
+
+
 def test_every_template_is_tried_here() -> None:
-    assert sorted(os.listdir(TEMPLATES)) == ["array.sbatch", "chain.sbatch", "single.sbatch", "spot.sbatch"]
+    with open(__file__, encoding="utf-8") as file:
+        text = file.read()
+    assert [name for name in os.listdir(TEMPLATES) if f'"{name}"' not in text] == []
