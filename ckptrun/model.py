@@ -62,6 +62,7 @@ class Holder(Noun, frozen=True, kw_only=True):
     start_ticks: int = 0
     pid_ns: str = ""
     job: str = ""
+    target: str = ""  # the job as the scheduler's commands take it
     restart: int = 0  # how often the scheduler had restarted that job
     cluster: str = ""
     platform: str = "local"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import structs
 
 from ckptrun import errors, names
 from ckptrun.cli import desk, words
@@ -30,6 +32,7 @@ _LOOK_EVERY = 1.0  # seconds between two looks at whether the attempt has ended
     examples=[
         ("ckptrun logs digits-3f9a1c", "what the newest attempt wrote"),
         ("ckptrun logs -n 20 digits-3f9a1c/3", "the last 20 lines of its third attempt"),
+        ("ckptrun logs --task 2 digits-3f9a1c", "what the third of several tasks wrote, on its node"),
         ("ckptrun logs -f digits-3f9a1c", "as it comes, and on through every new attempt"),
     ],
     codes={
@@ -40,12 +43,19 @@ _LOOK_EVERY = 1.0  # seconds between two looks at whether the attempt has ended
     },
 )
 @click.argument("ref", type=RUN, metavar="RUN[/ATTEMPT]")
+@click.option(
+    "--task",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    help="What task N of several wrote, on its node.  [default: 0]",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes; through new attempts too, until the run ends.")
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), metavar="LINES", help="Only the last LINES lines.  [default: all]"
 )
 @root_option
-def command(ref: str, follow: bool, lines: int | None, root: str) -> int:
+def command(ref: str, task: int, follow: bool, lines: int | None, root: str) -> int:
     """Print what an attempt wrote to stdout and stderr, untouched. RUN alone means its newest attempt."""
     named = refs.resolve(ref, root=root, cwd=working_directory())
     if isinstance(named, refs.OfAttempt):
@@ -55,10 +65,20 @@ def command(ref: str, follow: bool, lines: int | None, root: str) -> int:
     else:
         raise errors.UsageError(f"{ref} is no run and no attempt", "logs RUN, or logs RUN/ATTEMPT")
     if not follow:
-        _print(run.attempt(number), lines)
+        _print(_of_task(run.attempt(number), task), lines)
         return names.EXIT_OK
-    _follow(run, number, lines, only=only)
+    _follow(run, number, lines, only=only, task=task)
     return names.EXIT_OK
+
+
+def _of_task(attempt: AttemptPaths, task: int) -> AttemptPaths:
+    """Where the log of a task lies; the first one's is the attempt's own."""
+    if not task or not attempt.number:
+        return attempt
+    folder = attempt.task(task)
+    if not os.path.isdir(folder):
+        raise errors.UsageError(f"attempt {attempt.number} has no task {task}", f"its log is {attempt.log}")
+    return structs.replace(attempt, dir=folder)
 
 
 def _print(attempt: AttemptPaths, lines: int | None) -> None:
@@ -71,11 +91,11 @@ def _print(attempt: AttemptPaths, lines: int | None) -> None:
         _tell_gaps(log, 0)
 
 
-def _follow(run: RunPaths, number: int, lines: int | None, *, only: bool) -> None:
+def _follow(run: RunPaths, number: int, lines: int | None, *, only: bool, task: int) -> None:
     watch = Watch(run, desk.me(), time.monotonic)
     while True:
         if number:
-            _follow_one(run.attempt(number), watch, lines)
+            _follow_one(_of_task(run.attempt(number), task), watch, lines)
         following = 0 if only else _next_attempt(watch, number)
         if not following:
             return

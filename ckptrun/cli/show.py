@@ -104,6 +104,9 @@ class _Attempt:
         if self.record is None:
             page.line(f"attempt {where.number} of run {self.named.run.name} was killed before it wrote down what it is")
         page.pairs([*(tales.attempt(self.record, now, runs=self.runs) if self.record else []), *_left(where)])
+        if self.record is not None and self.record.tasks:
+            page.heading("tasks")
+            page.table(tales.TASKS, tales.tasks(self.record))
         if self.story:
             page.heading("what happened")
             page.table(story.COLUMNS, story.rows(self.story))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NAME = "kubernetes"
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"  # token, ca.crt and namespace of the pod's service account
+FIRST_ANSWER_SECONDS = 0.5  # a start waits for no longer than this to hear its grace
 PATIENCE = 2.0  # seconds that the API server has for an answer
 _SLACK = 2.0  # seconds by which our clock may be behind that of whoever watches a deadline
 _SHELLS = ("sh", "bash", "dash", "ash", "zsh", "busybox")
@@ -264,8 +265,8 @@ class Kubernetes:
         return end_of(self._seen, self._clock())
 
     def grace(self) -> float | None:
-        """terminationGracePeriodSeconds, if it has been told by now: a start does not wait for it."""
-        self._hear(0.0)
+        """terminationGracePeriodSeconds; a start waits half a second to hear it."""
+        self._hear(FIRST_ANSWER_SECONDS)
         return None if self._seen is None or self._seen.pod is None else self._seen.pod.spec.termination_grace_period_seconds
 
     def signalled(self) -> None:

@@ -26,7 +26,7 @@ STYLES = {
     "checkpoint": "green",
     "attempt_ended": "bold",
 }
-_NOT_SAID = ("time", "event", "attempt", "number")
+_NOT_SAID = ("time", "event", "attempt", "number", "task", "node")
 
 
 def of_attempt(entries: Iterable[Entry], number: int) -> list[Entry]:
@@ -56,8 +56,9 @@ def rows(entries: Iterable[Entry]) -> list[list[Cell]]:
 def sentence(entry: Entry) -> str:
     """One entry in words; an event that this version does not know is shown with all it says."""
     tell = _SENTENCES.get(entry["event"])
+    who = f"task {entry['task']} on {entry.get('node', '')}: " if entry.get("task") else ""  # the leader's own are nobody's
     try:
-        return str(tell(entry)) if tell else _plain(entry)
+        return who + (str(tell(entry)) if tell else _plain(entry))
     except (KeyError, TypeError, ValueError):  # of another version, or damaged: show what is there
         return _plain(entry)
 
@@ -155,6 +156,7 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "deadline": lambda entry: f"the end came nearer: {units.duration(entry['seconds'])} left",
     "checkpoint": _checkpoint,
     "save_failed": lambda entry: f"NOT saved: {entry['text']}",
+    "late": lambda entry: f"{entry['text']}; a later step is named",
     "answered": lambda entry: f"request {entry['request']} is answered by {entry['checkpoint']}",
     "strays": lambda entry: f"ended what the command left behind: {', '.join(entry['ended'])}",
     "stray_ended": lambda entry: f"ended a process that an earlier attempt left: {entry['process']}",

@@ -10,6 +10,7 @@ from ckptrun.report.cells import Column
 from ckptrun.report.listing import STYLES, number, telling
 from ckptrun.report.standing import OUTCOMES, clock, unix, when
 from ckptrun.report.text import some
+from ckptrun.runs import records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,6 +103,23 @@ def attempt(record: AttemptRecord, now: float, *, runs: bool = False) -> list[tu
         ("saved", _saved(record)),
         ("saves took", _saves(record)),
     ]
+
+
+TASKS = (Column("task", right=True), Column("node"), Column("ended (UTC)"), Column("how", words=True))
+
+
+def tasks(record: AttemptRecord) -> list[list[Cell]]:
+    """How each of several tasks ended; the one that failed first is marked."""
+    from ckptrun.policy import group  # noqa: PLC0415  # one task is the rule
+
+    first = group.culprit(record.tasks) if record.blamed else None
+    rows: list[list[Cell]] = []
+    for task in record.tasks:
+        ended = "" if task.ended is None else records.now_text(task.ended)[:19].replace("T", " ")
+        how = group.how(task) if group.failed(task) or task.child_exit == 0 else task.why or "it did not say"
+        mark = " (failed first)" if first is not None and task.rank == first.rank else ""
+        rows.append([str(task.rank), task.node, ended, (how + mark, "red" if mark else "")])
+    return rows
 
 
 # --- a checkpoint ------------------------------------------------------------------------------------------------------

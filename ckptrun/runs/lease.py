@@ -104,6 +104,7 @@ class Lease:
                 start_ticks=me.start_ticks,
                 pid_ns=me.pid_ns,
                 job=job.job,
+                target=job.target,
                 restart=job.restart,
                 cluster=job.cluster,
                 platform=job.platform,

@@ -44,6 +44,17 @@ def test_bytes_come_untouched(here, args, text):
     assert logs(here, *args) == (0, text, "")
 
 
+def test_what_a_task_on_another_node_wrote(here):
+    folder = here / "runs" / "digits" / "attempts" / "0002" / "tasks" / "0003"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_bytes(b"from n3\n")
+    assert logs(here, "--task", "3", "digits") == (0, b"from n3\n", "")
+    assert logs(here, "-f", "--task", "3", "digits/2") == (0, b"from n3\n", "")
+    assert logs(here, "--task", "0", "digits") == (0, b"one\ntwo\nthree\n", "")
+    code, _, said = logs(here, "--task", "1", "digits")
+    assert (code, "attempt 2 has no task 1" in said) == (2, True)
+
+
 def test_no_attempt_yet(here):
     assert logs(here, "new") == (0, b"", "no attempt was made yet\n")
 

@@ -95,6 +95,11 @@ RENDERED = {
         [Option(name="--partition", value="spot"), Option(name="--exclusive")],
     ),
     "launcher": job(["--run", "digits", "--", "srun", "python", "train.py"], [Option(name="--nodes", value="2")], "srun"),
+    "nodes": job(["--run", "digits", "--", "torchrun", "train.py"], [Option(name="--nodes", value="3")]),
+    "tasks": job(
+        ["--run", "digits", "train.py"],
+        [Option(name="--ntasks-per-node", value="4"), Option(name="--cpus-per-task", value="2")],
+    ),
     "nasty": job(
         ["--", *NASTY[:-1]],
         [

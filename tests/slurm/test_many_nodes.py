@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import EXAMPLES, wait_until
+from support import EXAMPLES, REPO, wait_until
 
 if TYPE_CHECKING:
     from cluster import Cluster
@@ -142,6 +142,24 @@ def test_ddp_goes_on_on_other_nodes_bit_for_bit(with_torch: Cluster) -> None:
         assert _final(folder) == file.read(), "the weights are others"
     steps = [line.split()[1] for line in slurm.tell(job).splitlines() if line.startswith("step ")]
     assert steps == [str(step) for step in range(40)], "a step was lost or doubled"
+
+
+@pytest.mark.timeout(300)  # as above, six times
+def test_the_template_for_torchrun(with_torch: Cluster) -> None:
+    slurm = with_torch
+    folder = slurm.folder()
+    shutil.copy(os.path.join(EXAMPLES, "digits_ddp.py"), os.path.join(folder, "train.py"))
+    shutil.copy(os.path.join(EXAMPLES, "digits_torch.py"), folder)
+    template = shutil.copy(os.path.join(REPO, "slurm", "torchrun.sbatch"), folder)
+    with open(template, encoding="utf-8") as file:
+        text = file.read().replace("train.py", "train.py --steps 30 --hidden 2 --log-every 1 --step-seconds 0.2")
+    job = slurm.sbatch(text, "--partition=low", cwd=folder)
+    wait_until(lambda: "step 3 " in slurm.tell(job), what="steps")
+    slurm.run("scancel", "--signal=TERM", job)
+    slurm.wait_restart(job, 1)
+    slurm.wait(job, "COMPLETED", timeout=90)
+    steps = [line.split()[1] for line in slurm.tell(job).splitlines() if line.startswith("step ")]
+    assert steps == [str(step) for step in range(30)], slurm.tell(job)
 
 
 def _expanded(slurm: Cluster, nodes: str) -> list[str]:

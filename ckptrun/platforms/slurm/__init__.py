@@ -66,6 +66,7 @@ class Slurm:
         self._record: JobRecord | None = None
         self._site: site.Site | None = None
         self._partition: site.Partition | None = None
+        self._mute = False  # there is nobody to ask
         self._signalled = False
         self._answered_since_signal = False
 
@@ -128,6 +129,7 @@ class Slurm:
                 shell=machine.parent_name() if "SLURM_STEP_ID" not in self._environ and not self.job().batch_step else "",
                 forwards=machine.parent_catches(signal.SIGTERM),
                 batch_step=self.job().batch_step,
+                mute=self._mute,
             ),
             self._record,
             self._site,
@@ -202,7 +204,8 @@ class Slurm:
             return None
         if holder.job == ours.job:
             return True if holder.restart < ours.restart else None
-        return _is_over(holder.job, self._environ)
+        whole_array = not holder.target.replace("_", "", 1).isdigit()  # of a lease that did not say so yet, or none
+        return _is_over(holder.job if whole_array else holder.target, self._environ)
 
     # --- asking ----------------------------------------------------------------------------------------------------------------
     def _ask(self) -> None:
@@ -216,6 +219,7 @@ class Slurm:
         if answer is None:
             return
         self._question = None
+        self._mute = answer.code == ask.MISSING
         record = records.parse(answer.out)
         if record is not None:
             self._record, self._answered_since_signal = record, True

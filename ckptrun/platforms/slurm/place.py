@@ -21,10 +21,19 @@ class Place(Noun, frozen=True, kw_only=True):
     shell: str = ""  # the process above us, if that is neither slurmstepd nor a task's
     forwards: bool = False  # it has a handler for SIGTERM
     batch_step: bool = False  # we took the batch script's place
+    mute: bool = False  # there is no scontrol here to ask
+
+
+_WITHOUT_SCONTROL = (
+    "there is no scontrol here, as in most containers: neither when the job ends nor why it is stopped can be asked, and it is not "
+    "requeued from here. Start ckptrun outside the container, or say --time-limit, and requeue in the batch script when it ends with 75"
+)
 
 
 def warnings(place: Place, job: JobRecord | None, site: Site | None, partition: Partition | None) -> list[str]:
     """Sentences with a remedy in each; what is not known is not warned of."""
+    if place.mute:
+        return [_WITHOUT_SCONTROL]
     if site is None:
         return []
     said = [_below_a_shell(place, site), _without_grace(place, site, partition), _not_requeued(job)]
