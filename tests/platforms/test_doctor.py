@@ -70,7 +70,7 @@ def test_our_own_templates_are_healthy(name: str) -> None:
             NOTE,
             "by CANCEL",
         ),
-        (Site(preempt_type="preempt/partition_prio"), Partition(name="low", preempt_mode="REQUEUE"), OK, "no GraceTime"),
+        (Site(preempt_type="preempt/partition_prio"), Partition(name="low", preempt_mode="REQUEUE"), NOTE, "no GraceTime"),
     ],
 )
 def test_a_clusters_configuration(site: Site, partition: Partition | None, level: str, text: str) -> None:

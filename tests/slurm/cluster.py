@@ -70,7 +70,7 @@ JobCompType=jobcomp/none
 MailProg=/bin/true
 MpiDefault=none
 SwitchType=switch/none
-ReturnToService=2
+ReturnToService=1
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
@@ -87,10 +87,11 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 {extra}
 {nodes}
-PartitionName=main      Nodes={few} Default=YES DefaultTime=10 PriorityTier=10
+PartitionName=main      Nodes={few} Default=YES DefaultTime=10 PriorityTier=10 PreemptMode=OFF
 PartitionName=low       Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0
 PartitionName=lowgrace  Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace}
 PartitionName=lowcancel Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=CANCEL GraceTime={grace}
+PartitionName=lowcut    Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=CANCEL GraceTime=0
 PartitionName=wide      Nodes=ALL DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0
 PartitionName=high      Nodes={few} DefaultTime=10 PriorityTier=100 PreemptMode=OFF
 """
@@ -210,11 +211,7 @@ class Cluster:
 
     def clear(self) -> None:
         """Every job ended, every node back, the usual configuration."""
-        if not self._pid("slurmctld"):
-            self.start_controller()
-        for node in self.nodes:
-            if not self._pid(node):
-                self.start_node(node)
+        self.repair()
         if self._extra:
             self.configure()
         jobs = self._root("squeue", "--noheader", "--format=%A").split()
@@ -223,10 +220,18 @@ class Cluster:
             self._root("scancel", "--signal=KILL", "--full", *jobs, check=False)  # not KillWait
             wait_until(lambda: not self._root("squeue", "--noheader", "--format=%A"), what="no jobs are left")
         self._end_users_processes()
-        for node in self.nodes:
-            if self._states(node) != ["idle"]:
-                self._root("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
+        self.repair()
         wait_until(lambda: self._states() == ["idle"] * len(self.nodes), what="nodes idle")
+
+    def repair(self) -> None:
+        """Every daemon runs, and every node may be used again."""
+        if not self._pid("slurmctld"):
+            self.start_controller()
+        for node in self.nodes:
+            if not self._pid(node):
+                self.start_node(node)
+            if self._states(node) not in (["idle"], ["mixed"], ["allocated"]):
+                self._root("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
 
     def configure(self, **extra: str) -> None:
         """Set lines of slurm.conf beyond the usual ones, and none else, and make everybody read them."""
@@ -325,13 +330,23 @@ class Cluster:
         while time.monotonic() < end:
             record = self.show(job)
             yield record
-            waits = record["JobState"] == "PENDING" and record["Restarts"] != "0" and record["Reason"] != "JobHeldUser"
+            waits = record["JobState"] == "PENDING" and record["Restarts"] != "0" and "JobHeld" not in record["Reason"]
             run = (job, record["Restarts"])
             if skip_delay and waits and run not in self._hastened:
                 # Not at once: in the second in which the run before ended, slurmd takes the new one's credential for revoked.
                 self.run("scontrol", "update", f"JobId={job}", "StartTime=now+1", check=False)
                 self._hastened.add(run)
-            time.sleep(0.05)
+            time.sleep(0.1)
+
+    def frozen(self, job: str) -> bool:
+        """Whether the kernel holds all processes of a suspended job: Slurm sends TSTP, and freezes two seconds later."""
+        record, uid = self.show(job), pwd.getpwnam(self.user).pw_uid
+        top = os.path.join(_FREEZER, f"slurm_{record['NodeList']}", f"uid_{uid}", f"job_{job}")
+        states = []
+        for step in [name for name in os.listdir(top) if name.startswith("step_")]:
+            with open(os.path.join(top, step, "freezer.state"), encoding="ascii") as file:
+                states.append(file.read().strip())
+        return set(states) == {"FROZEN"}
 
     # --- inside --------------------------------------------------------------------------------------------------------------
     def _configure(self) -> None:

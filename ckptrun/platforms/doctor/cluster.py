@@ -25,8 +25,7 @@ def ask(environ: Mapping[str, str]) -> list[Finding]:
         return [
             _found(PROBLEM, f"Slurm cannot be asked: {said.why}", "is slurmctld running, is munge, is SLURM_CONF right?")
         ]
-    lines = [line for line in said.out.splitlines() if line.startswith("PartitionName=")]
-    return findings(sites.parse(said.out), [found for line in lines if (found := sites.partition(line))])
+    return findings(sites.parse(said.out), sites.partitions(said.out))
 
 
 def findings(site: Site, partitions: Sequence[Partition]) -> list[Finding]:
@@ -80,7 +79,7 @@ def _proctrack(site: Site) -> Finding:
 
 def _preemption(partition: Partition, site: Site) -> Finding | None:
     mode = partition.preempt_mode
-    if site.preempt_type.endswith("none") or mode in ("", "OFF"):
+    if not site.preempts(partition):
         return None
     grace = (
         f"GraceTime {units.duration(partition.grace)}"
@@ -92,7 +91,9 @@ def _preemption(partition: Partition, site: Site) -> Finding | None:
         return _found(OK, f"{text}: jobs are suspended and go on")
     if "CANCEL" in mode:
         return _found(NOTE, text, "Slurm does not bring such a job back; ckptrun requeues it as its last act")
-    if partition.grace and not site.user_signal_at_preemption:
+    if not partition.grace:
+        return _found(NOTE, text, "save often (--every), because a longer save would not fit")
+    if not site.user_signal_at_preemption:
         return _found(OK, f"{text}; only srun's tasks hear its beginning: `srun ckptrun train ...`")
     return _found(OK, text)
 

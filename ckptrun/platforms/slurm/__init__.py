@@ -116,10 +116,8 @@ class Slurm:
     def begin(self) -> None:
         """Ask about the job and the site."""
         self._asked = time.monotonic()
-        wanted = [f"show job {self._target}", "show config"]
-        if partition := self._environ.get("SLURM_JOB_PARTITION", ""):
-            wanted.insert(1, f"show partition {partition}")
-        self._question = ask.Question(["scontrol", "-o"], self._environ, "\n".join([*wanted, ""]).encode())
+        wanted = f"show job {self._target}\nshow partition\nshow config\n"
+        self._question = ask.Question(["scontrol", "-o"], self._environ, wanted.encode())
 
     def warnings(self) -> list[str]:
         """What will be missed here; waits a second for the controller, and says nothing where it does not answer."""
@@ -224,7 +222,9 @@ class Slurm:
         if record is not None:
             self._record, self._answered_since_signal = record, True
         if "KillWait" in answer.out:
-            self._site, self._partition = site.parse(answer.out), site.partition(answer.out)
+            name = self._environ.get("SLURM_JOB_PARTITION", "")
+            self._partition = next((each for each in site.partitions(answer.out) if each.name == name), None)
+            self._site = site.parse(answer.out)
 
     def _drop_question(self) -> None:
         if self._question is not None:

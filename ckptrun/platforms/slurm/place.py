@@ -36,7 +36,7 @@ def warnings(place: Place, job: JobRecord | None, site: Site | None, partition: 
         return [_WITHOUT_SCONTROL]
     if site is None:
         return []
-    said = [_below_a_shell(place, site), _without_grace(place, site, partition), _not_requeued(job)]
+    said = [_below_a_shell(place, site), _preemption(place, site, partition), _not_requeued(job)]
     return [sentence for sentence in said if sentence]
 
 
@@ -49,10 +49,16 @@ def _below_a_shell(place: Place, site: Site) -> str:
     )
 
 
-def _without_grace(place: Place, site: Site, partition: Partition | None) -> str:
-    if not place.batch_step or partition is None or not partition.grace or site.user_signal_at_preemption:
+def _preemption(place: Place, site: Site, partition: Partition | None) -> str:
+    if partition is None or not site.ends(partition):
         return ""
-    if partition.preempt_mode in ("OFF", "") or site.preempt_type.endswith("none"):
+    if not partition.grace:
+        wait = units.duration(site.kill_wait or 0.0)
+        return (
+            f"partition {partition.name} has no GraceTime: when one of its jobs is preempted, KillWait ({wait}) is all the time "
+            "there is for a save; save often (--every), so that little is lost where one does not fit"
+        )
+    if not place.batch_step or site.user_signal_at_preemption:
         return ""
     return (
         f"when a job of partition {partition.name} is preempted, the batch script hears of it only after GraceTime "
