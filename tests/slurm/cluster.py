@@ -220,8 +220,7 @@ class Cluster:
             self._root("scancel", "--signal=KILL", "--full", *jobs, check=False)  # not KillWait
             wait_until(lambda: not self._root("squeue", "--noheader", "--format=%A"), what="no jobs are left")
         self._end_users_processes()
-        self.repair()
-        wait_until(lambda: self._states() == ["idle"] * len(self.nodes), what="nodes idle")
+        wait_until(self._idle, what="nodes idle")
 
     def repair(self) -> None:
         """Every daemon runs, and every node may be used again."""
@@ -230,7 +229,12 @@ class Cluster:
         for node in self.nodes:
             if not self._pid(node):
                 self.start_node(node)
-            if self._states(node) not in (["idle"], ["mixed"], ["allocated"]):
+        self.resume()
+
+    def resume(self) -> None:
+        """Every node whose slurmd runs may be used again."""
+        for node in self.nodes:
+            if self._pid(node) and self._states(node) not in (["idle"], ["mixed"], ["allocated"]):
                 self._root("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
 
     def configure(self, **extra: str) -> None:
@@ -412,6 +416,11 @@ class Cluster:
         ran = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False, timeout=60)
         assert not check or ran.returncode == 0, (command, ran.stdout, ran.stderr)
         return ran.stdout
+
+    def _idle(self) -> bool:
+        """Whether all nodes are; one that is taken for broken, or that returns with a job of before, is resumed until it is."""
+        self.resume()
+        return self._states() == ["idle"] * len(self.nodes)
 
     def _states(self, node: str = "") -> list[str]:
         which = [f"--nodes={node}"] if node else []

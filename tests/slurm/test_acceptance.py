@@ -9,6 +9,7 @@ import signal
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
+import pytest
 from support import wait_until
 from training import Training
 
@@ -46,8 +47,9 @@ def usr1_by_hand(slurm: Cluster, training: Training) -> None:
     slurm.run("scancel", "--signal=USR1", training.job)
 
 
-def preempted(slurm: Cluster, _training: Training) -> None:
-    slurm.sbatch("true", "--partition=high", "--nodes=3", "--exclusive", "--time=1", cwd=slurm.folder())
+def preempted(slurm: Cluster, training: Training) -> None:
+    node = slurm.show(training.job)["NodeList"]
+    slurm.sbatch("true", "--partition=high", f"--nodelist={node}", "--exclusive", "--time=1", cwd=slurm.folder())
 
 
 def node_down(slurm: Cluster, training: Training) -> None:
@@ -118,6 +120,7 @@ KINDS = {
 }
 
 
+@pytest.mark.timeout(240)  # a minute where nothing else runs
 def test_twelve_interruptions(slurm: Cluster) -> None:
     seed = int(os.environ.get(SEED) or random.randrange(1, 1_000_000))
     drawn = random.Random(seed).sample(sorted(KINDS), INTERRUPTIONS)
@@ -148,7 +151,7 @@ def _uninterrupted(slurm: Cluster) -> bytes:
 
 
 def _back(slurm: Cluster, training: Training, number: int, partition: str) -> None:
-    """Until it trains again, in the partition that what comes next needs; what is broken is mended then."""
+    """Until it trains again, in the partition that what comes next needs. A node that was lost stays so."""
     slurm.wait(training.job, "PENDING", skip_delay=False)
     slurm.admin("scontrol", "update", f"JobId={training.job}", f"Partition={partition}", f"TimeLimit={MINUTES}")
     slurm.wait_restart(training.job, number)
@@ -157,7 +160,7 @@ def _back(slurm: Cluster, training: Training, number: int, partition: str) -> No
     if psutil.pid_exists(lost) and psutil.Process(lost).status() == psutil.STATUS_STOPPED:
         os.kill(lost, signal.SIGCONT)
         wait_until(lambda: not _runs(lost), what="the lost node's ckptrun has found its lease taken")
-    slurm.repair()
+    slurm.resume()
 
 
 def _runs(pid: int) -> bool:
