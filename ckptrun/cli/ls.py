@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ckptrun import errors, names
-from ckptrun.cli import desk
+from ckptrun.cli import desk, queue
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.report import gather, listing, overview, refs, standing, working
@@ -101,14 +101,20 @@ def _print(listings: Sequence[Listing], page: Paper, now: float) -> None:
 
 def _runs(root: str, *, as_json: bool) -> int:
     me, now = desk.me(), desk.now()
-    found = run_paths.all_runs(root)
-    seen = [overview.look(run, me, now) for run in working.over(found, "looking at runs", desk.err())]
+    runs = run_paths.all_runs(root)
+    seen = [overview.look(run, me, now) for run in working.over(runs, "looking at runs", desk.err())]
+    # Slurm is asked about runs only that may wait in its queue: the others say by themselves how they are.
+    found = queue.look(each.run for each in seen if each.holder is None and each.outcome != names.COMPLETED)
     if as_json:
-        desk.print_document(overview.document(seen))
+        fields = [{**overview.fields(each), "queue": queue.fields(found.jobs.get(each.run.dir))} for each in seen]
+        desk.print_document({"format": names.FORMAT, "runs": fields, "queue_trouble": found.trouble or None})
         return names.EXIT_OK
     page = desk.out()
     if page.terminal and not seen:
         page.line(f"no runs in {root} yet: `ckptrun train SCRIPT` begins one, --root DIR looks elsewhere")
         return names.EXIT_OK
-    page.table(standing.COLUMNS, [standing.row(each) for each in seen])
+    waiting = {directory: job.text for directory, job in found.jobs.items() if job.waits}
+    page.table(standing.COLUMNS, [standing.row(each, queued=waiting.get(each.run.dir, "")) for each in seen])
+    if found.trouble:
+        desk.err().line(found.trouble)
     return names.EXIT_OK

@@ -197,13 +197,8 @@ def _every(run: RunRecord | None) -> str:
 
 
 # --- for programs ------------------------------------------------------------------------------------------------------
-def document(overviews: list[Overview]) -> dict[str, Any]:
-    """The JSON of `ckptrun status`: a stable interface."""
-    return {"format": names.FORMAT, "runs": [fields(each) for each in overviews]}
-
-
 def fields(seen: Overview) -> dict[str, Any]:
-    """One run of that document."""
+    """One run in the JSON of `ckptrun status` and `ckptrun ls`: a stable interface."""
     record, progress = seen.record, seen.progress
     return {
         "run": seen.run.name,

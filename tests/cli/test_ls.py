@@ -64,7 +64,7 @@ def test_all_runs_for_programs(here):
 
 def test_no_runs_is_no_error(tmp_path):
     assert table(ls(tmp_path)) == []
-    assert json.loads(ls(tmp_path, "--json")) == {"format": 1, "runs": []}
+    assert json.loads(ls(tmp_path, "--json")) == {"format": 1, "runs": [], "queue_trouble": None}
 
 
 def test_a_run(here):
