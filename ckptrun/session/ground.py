@@ -42,6 +42,14 @@ class Ground:
             self._trouble(f"the heartbeat could not be written: {error}")
             return True
 
+    def holds(self) -> bool:
+        """Whether the run is still ours, without a stamp; what cannot be read just now is not lost."""
+        try:
+            return self._lease.held()
+        except (errors.CkptrunError, OSError) as error:
+            self._trouble(f"the lease could not be looked at: {error}")
+            return True
+
     def _keep_local(self) -> None:
         """Or a cleaner of /tmp takes the directory away under a long training."""
         try:

@@ -40,11 +40,14 @@ def warnings(place: Place, job: JobRecord | None, site: Site | None, partition: 
     return [sentence for sentence in said if sentence]
 
 
+_SHELLS = {"slurm_script": "the batch script's shell"}  # as the kernel knows it
+
+
 def _below_a_shell(place: Place, site: Site) -> str:
     if not place.shell or place.forwards or "cgroup" not in site.proctrack:
         return ""
     return (
-        f"at scancel, requeue and preemption Slurm signals {place.shell}, not ckptrun below it, and then kills everything: "
+        f"at scancel, requeue and preemption Slurm signals {_SHELLS.get(place.shell, place.shell)}, not ckptrun below it, and then kills everything: "
         "write `exec ckptrun train ...` or `srun ckptrun train ...` in the batch script"
     )
 
