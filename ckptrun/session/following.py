@@ -37,7 +37,7 @@ REPORT_SECONDS = 5.0
 LOST_SECONDS = 180.0  # between two attempts, a leader that shows no sign of life for so long is gone
 _LOOK = 0.1
 _NEWS = 64  # that are kept in a report
-_KEPT = ("checkpoint", "late", "delivered", "ending", "trouble", "save_failed", "signal", "strays")
+_KEPT = ("checkpoint", "late", "delivered", "ending", "trouble", "save_failed", "signal", "strays", "requeue_asked")
 
 
 def follow(scene: Scene, intake: Intake) -> int:
@@ -154,7 +154,8 @@ class Follower:
 
     def _spec(self, order: Order, local: str) -> Spec:
         scene = self._scene
-        given = msgspec.convert({**order.given, "local_dir": local, "python": sys.executable}, environment.Given)
+        ours = {"local_dir": local, "programs": attempts.install(scene, local), "python": sys.executable}
+        given = msgspec.convert({**order.given, **ours}, environment.Given)
         argv = environment.command_of(scene.command, scene.config.on_resume, given)
         where = scene.paths.attempt(order.attempt)
         spec = attempts.spec_of(scene, given, argv, where, [])
@@ -266,7 +267,8 @@ class FollowerGround(Ground):
         """Tell the leader of a signal that only we have got."""
         scene = self._scene
         rank = scene.group.rank
-        where = f"{reason} to {policy.who(_task(rank, scene))}"
+        whose = policy.who(_task(rank, scene))
+        where = f"{reason} ({whose})" if reason == names.BY_SCRIPT else f"{reason} to {whose}"
         request = Request(
             id=f"signal-{rank}-{self._count}",
             attempt=self._attempt,
