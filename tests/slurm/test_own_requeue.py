@@ -58,6 +58,21 @@ def test_a_requeue_from_inside_is_one_requeue_at_the_end(slurm: Cluster) -> None
     assert f"ckptrun: job {job} is requeued when this attempt has ended" in slurm.tell(job)
 
 
+def test_any_of_several_tasks_may_ask(slurm: Cluster) -> None:
+    folder = slurm.folder()
+    with open(os.path.join(folder, "work.sh"), "w", encoding="utf-8") as file:
+        file.write(
+            "[ $CKPTRUN_ATTEMPT = 2 ] && exit 0\n[ $SLURM_PROCID = 1 ] && scontrol requeue $SLURM_JOB_ID\nexec sleep 1000\n"
+        )
+    script = "trap : TERM USR1 USR2\nsrun ckptrun train --run r --grace 1s -- bash work.sh\nexit $?"
+    job = slurm.sbatch(script, "--nodes=2", "--ntasks=2", "--time=100", cwd=folder)
+    slurm.wait_restart(job, 1)
+    record = slurm.wait(job, "COMPLETED", "FAILED")
+    assert (record["JobState"], record["Restarts"]) == ("COMPLETED", "1"), slurm.tell(job)
+    assert ledger(folder, "attempt_ended")[0]["why"].startswith("the script asked to be requeued (task 1")
+    assert [entry["task"] for entry in ledger(folder, "requeue_asked")] == [1]
+
+
 def test_everything_else_is_the_real_scontrols(slurm: Cluster) -> None:
     folder = slurm.folder()
     other = slurm.sbatch("sleep 1000", "--output=other", cwd=slurm.folder())

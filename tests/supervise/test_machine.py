@@ -544,3 +544,13 @@ def test_a_handlers_habit_within_a_notice_leaves_the_second_save_to_come():
 def test_a_plain_save_that_signals_nobody_has_no_habit():
     state, _ = play([(10, USR2), (12, REQUEUE)])
     assert state.end == 17
+
+
+def test_a_follower_leaves_it_to_the_leader():
+    state, done = play([(10, REQUEUE)], follows=True)
+    assert [action for _, action in of(ev.PassOn, done)] == [
+        ev.PassOn(names.SAVE_AND_STOP, names.BY_SCRIPT, names.PREEMPTED)
+    ]
+    assert state.end is None
+    _, done = play([(10, inbox(names.SAVE_AND_STOP)), (11, REQUEUE)], follows=True)
+    assert of(ev.PassOn, done) == []

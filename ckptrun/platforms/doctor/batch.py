@@ -52,7 +52,7 @@ def findings(script: str, site: Site | None = None) -> list[Finding]:
         return [*_no_start(script, statements), *found]
     traps = traps_in(statements)
     wrapped, waits = _WRAPPED in script, _waits(statements)
-    told = [each for start in starts for each in _start(start, traps, options, waits, wrapped=wrapped)]
+    told = [each for start in starts for each in _start(start, traps, waits, wrapped=wrapped)]
     return [*told, *_several(starts, statements), *found, *_traps(traps)]
 
 
@@ -90,13 +90,10 @@ def traps_in(statements: Sequence[Statement]) -> dict[str, str]:
 
 
 # --- one start -----------------------------------------------------------------------------------------------------------
-def _start(
-    start: Start, traps: Mapping[str, str], options: directives.Options, waits: int, *, wrapped: bool
-) -> list[Finding]:
+def _start(start: Start, traps: Mapping[str, str], waits: int, *, wrapped: bool) -> list[Finding]:
     found = [
         _standing(start, traps, waits, wrapped=wrapped),
         *launchers.between(start.before),
-        *_tasks(start, options),
         *launchers.below(start.command),
     ]
     line = f"line {start.statement.line}: "
@@ -165,21 +162,6 @@ def _below_srun(start: Start, traps: Mapping[str, str]) -> Finding:
             "leave the pipe out: log.txt of the attempt has the output",
         )
     return in_script(OK, "Slurm signals the task that srun started, and the shell lives through it")
-
-
-def _tasks(start: Start, options: directives.Options) -> list[Finding]:
-    if not start.below_srun:
-        return []
-    given = directives.parse(start.before[start.before.index("srun") + 1 :])
-    if directives.tasks({**options, **given}) <= 1:
-        return []
-    return [
-        in_script(
-            PROBLEM,
-            "srun starts ckptrun more than once, but a run has one",
-            "srun --ntasks=1 ckptrun train ...; or let it start the tasks: exec ckptrun train ... -- srun COMMAND",
-        )
-    ]
 
 
 # --- the script as a whole -------------------------------------------------------------------------------------------------

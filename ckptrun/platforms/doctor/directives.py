@@ -66,12 +66,6 @@ def programs(words: Sequence[str]) -> list[str]:
     return [os.path.basename(word) for word in words]
 
 
-def tasks(options: Mapping[str, str]) -> int:
-    """How many tasks srun starts, as far as the options say."""
-    nodes = _whole(options.get("--nodes", "1").split("-")[0])
-    return max(_whole(options.get("--ntasks", "0")) or nodes * max(1, _whole(options.get("--ntasks-per-node", "1"))), 1)
-
-
 def findings(options: Options, below_srun: bool | None, traps: Mapping[str, str], site: Site | None) -> list[Finding]:  # noqa: FBT001  # a plain value
     """What is wrong with them; `below_srun` says whether ckptrun is srun's task, None if it is not started at all."""
     found = []
@@ -143,7 +137,3 @@ def _words(text: str) -> list[str]:
         return shlex.split(text, comments=True)
     except ValueError:  # sbatch will say what is wrong with it
         return []
-
-
-def _whole(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0
