@@ -67,6 +67,7 @@ CONTROL = "control"
 INBOX = "inbox"
 REQUEST = "request.json"
 NOTIFY_SOCKET = "notify"  # in the node-local directory, beside the request file
+REQUEUE_ASKED = "requeue"  # there too: the script asked the scheduler to requeue its job
 PROGRESS = "progress.json"
 STOPPED = "stopped.json"  # in control/: the durable mark of a stop by the user
 ANSWERS = "answers"  # in control/: what became of requests from the inbox
@@ -99,6 +100,7 @@ SIDE = ".ckptrun"  # beside checkpoints of other frameworks: seals, pins
 SAVE = "save"
 SAVE_AND_STOP = "save_and_stop"
 STOP_NOW = "stop_now"  # inbox, and from the leader to its followers: `ckptrun stop --now`
+BY_SCRIPT = "the script asked to be requeued"  # the reason of a stop that nobody outside wanted
 
 # --- checkpoint states -------------------------------------------------------------------------------------------------
 COMPLETE = "complete"

@@ -114,6 +114,7 @@ _TABLE = (
         unset="scheduler if the job can be requeued, else exit",
     ),
     Key(name="max_failures", path="restart.max_failures", kind=kinds.whole(0), example="3", default=3),
+    Key(name="catch_requeue", path="restart.catch_requeue", kind=kinds.flag, example="no", default=True, option_name="-"),
     Key(name="preempt_exit_code", kind=kinds.exit_code, example="85", default=names.EXIT_AGAIN),
     Key(name="child_preempt_code", kind=kinds.whole(1, 255), example="75"),
     Key(name="tracker_ids", kind=kinds.flag, example="no", default=True, option_name="-"),

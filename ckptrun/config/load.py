@@ -46,6 +46,7 @@ class Config(Noun, frozen=True, kw_only=True):
     done_when: kinds.DoneWhen | None
     restart_by: str | None
     max_failures: int
+    catch_requeue: bool
     preempt_exit_code: int
     child_preempt_code: int | None
     tracker_ids: bool

@@ -40,6 +40,7 @@ EACH = [
     ("preempt_exit_code", "85", 85),
     ("child_preempt_code", "75", 75),
     ("tracker_ids", "no", False),
+    ("catch_requeue", "no", False),
     ("dry_run", "yes", True),
     ("json", "yes", True),
     ("quiet", "1", 1),

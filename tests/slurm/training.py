@@ -28,7 +28,10 @@ STANDING = {
 
 
 class Training:
-    """`ckptrun train --run r puppet.py`, or another script that records itself, in a directory of its own."""
+    """`ckptrun train --run r puppet.py`, or another script that records itself, in a directory of its own.
+
+    `standing` is a key of STANDING, or such a text.
+    """
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class Training:
         for name in {"puppet.py", script}:
             shutil.copy(os.path.join(_HERE, name), self.folder)
         command = f"ckptrun train --run r {train} {script} {steps} {seconds}"
-        self.job = cluster.sbatch("\n".join([before, STANDING[standing].format(command=command)]), *sbatch, cwd=self.folder)
+        self.job = cluster.sbatch("\n".join([before, STANDING.get(standing, standing).format(command=command)]), *sbatch, cwd=self.folder)
 
     # --- what it did ---------------------------------------------------------------------------------------------------------
     def log(self) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@
     ask      questions with a time-out
     site     what the cluster's configuration means for us (pure)
     place    what is missed where we stand in the batch script (pure)
+    shim     the scontrol that a script finds (pure)
     options, script, submit   `ckptrun submit`
 
 scontrol is asked about the job once at the start, once after each signal, and otherwise every ten minutes, each time in a
@@ -16,13 +17,14 @@ SLURM_JOB_END_TIME came with 23.02, and the batch step has no SLURM_STEP_ID.
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 
 from ckptrun import errors, names
 from ckptrun.model import Group, Holder, Identity, JobIdentity
 from ckptrun.platforms import base, machine
-from ckptrun.platforms.slurm import again, ask, place, site, why
+from ckptrun.platforms.slurm import again, ask, place, shim, site, why
 from ckptrun.platforms.slurm import record as records
 
 TYPE_CHECKING = False
@@ -164,6 +166,11 @@ class Slurm:
         self._hear(LAST_ANSWER_SECONDS)
         known = self._record if self._answered_since_signal else None
         return why.explain(known, mine=self.job().restart, now=self._clock())
+
+    def programs(self) -> dict[str, str]:
+        """scontrol, so that a script that requeues its own job asks us."""
+        text = shim.program(self._environ, self._target, os.getpid())
+        return {shim.PROGRAM: text} if text else {}
 
     # --- and then ------------------------------------------------------------------------------------------------------------
     def can_restart(self) -> bool:

@@ -24,6 +24,8 @@ class Site(Noun, frozen=True, kw_only=True):
     over_time_limit: float = 0.0  # a job may run so much longer than its limit
     job_requeue: bool = True  # what a job without --requeue or --no-requeue gets
     requeue_codes: frozenset[int] = frozenset()
+    hold_codes: frozenset[int] = frozenset()  # these bring a job back held, until somebody releases it
+    appends: bool = False  # what a job writes is appended to its file unless it says otherwise
     proctrack: str = ""
     preempt_type: str = ""
     preempt_mode: str = ""
@@ -68,6 +70,8 @@ def parse(text: str) -> Site:
         over_time_limit=_amount(fields.get("OverTimeLimit", ""), 60.0) or 0.0,
         job_requeue=fields.get("JobRequeue", "1") != "0",
         requeue_codes=record.codes(fields.get("RequeueExit", "")),
+        hold_codes=record.codes(fields.get("RequeueExitHold", "")),
+        appends=fields.get("JobFileAppend", "0") == "1",
         proctrack=fields.get("ProctrackType", ""),
         preempt_type=fields.get("PreemptType", ""),
         preempt_mode=fields.get("PreemptMode", ""),

@@ -146,7 +146,8 @@ class Follower:
 
     def _spec(self, order: Order, local: str) -> Spec:
         scene = self._scene
-        given = msgspec.convert({**order.given, "local_dir": local, "python": sys.executable}, environment.Given)
+        ours = {"local_dir": local, "programs": attempts.install(scene, local), "python": sys.executable}
+        given = msgspec.convert({**order.given, **ours}, environment.Given)
         argv = environment.command_of(scene.command, scene.config.on_resume, given)
         where = scene.paths.attempt(order.attempt)
         spec = attempts.spec_of(scene, given, argv, where, [])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _REPORT_SECONDS = 5.0
 _NEWS = 64  # that are kept in a report
-_KEPT = ("checkpoint", "late", "delivered", "ending", "trouble", "save_failed", "signal", "strays")
+_KEPT = ("checkpoint", "late", "delivered", "ending", "trouble", "save_failed", "signal", "strays", "requeue_asked")
 
 
 class LeaderGround(Ground):
@@ -170,7 +170,8 @@ class FollowerGround(Ground):
         """Tell the leader of a signal that only we have got."""
         scene = self._scene
         rank = scene.group.rank
-        where = f"{reason} to {policy.who(_task(rank, scene))}"
+        whose = policy.who(_task(rank, scene))
+        where = f"{reason} ({whose})" if reason == names.BY_SCRIPT else f"{reason} to {whose}"
         request = Request(
             id=f"signal-{rank}-{self._count}",
             attempt=self._attempt,
