@@ -151,7 +151,5 @@ def relative(scene: Scene, path: str) -> str:
 
 
 def _members(item: Checkpoint) -> list[str]:
-    """What has to be moved: the directory or file itself, or all files of a group."""
-    if len(item.files) <= 1 or os.path.isdir(item.path):
-        return [item.path]
-    return [os.path.join(item.directory, name) for name in item.files]
+    """What has to be moved: all that is one checkpoint; what others need too stays."""
+    return [os.path.join(item.directory, name) for name in item.entries] or [item.path]
