@@ -128,11 +128,11 @@ class Checkpoint(Noun, frozen=True, kw_only=True):
     why_saved: str = ""
     parent: str = ""
     sized: bool = True  # False: `size` was not looked up
-    entries: list[str] = []  # names in `directory` that are the unit: what is renamed to move or remove all of it
-    shared: list[str] = []  # names in `directory` that it needs and others too: they stay when it goes
+    entries: tuple[str, ...] = ()  # names in `directory` that are the unit: what is renamed to move or remove all of it
+    shared: tuple[str, ...] = ()  # names in `directory` that it needs and others too: they stay when it goes
     series: str = ""  # what tells it from other series of the same layout in the same directory
     follows: bool = False  # its framework rewrites it with every save: as new as the newest of its series
-    called: list[str] = []  # what its framework calls it: best | pointer
+    called: tuple[str, ...] = ()  # what its framework calls it: best | pointer
     guess: bool = False  # recognised by a name that anything might have
     why: str = ""  # of a guess: why this file was taken for a checkpoint
     likeness: int = (

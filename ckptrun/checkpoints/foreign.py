@@ -43,9 +43,10 @@ class Directory:
         sizes: bool,
         times: bool,
         inside: Callable[[str], Iterable[str]],
+        seen: Callable[[str], list[os.DirEntry[str]] | None],
     ) -> None:
         self._directory, self._place, self._attempt, self._patience = directory, place, attempt, patience
-        self._sizes, self._times, self._inside = sizes, times, inside
+        self._sizes, self._times, self._inside, self._seen = sizes, times, inside, seen
 
     def checkpoints(self, claims: Iterable[Claim]) -> list[Checkpoint]:
         """What the claims are; a directory that is only named like a checkpoint is none."""
@@ -65,9 +66,9 @@ class Directory:
     def _measured(self, claim: Claim) -> Measured:
         """Its files; with their sizes where these are asked for, or where nothing but its files says what it is."""
         if self._sizes or claim.layout == _GUESSED_DIRECTORY:
-            return measure(self._directory, claim.files)
+            return measure(self._directory, claim.files, seen=self._seen)
         if self._times:
-            return measure(self._directory, claim.files, deep=_is_judged_by_files(claim))
+            return measure(self._directory, claim.files, deep=_is_judged_by_files(claim), seen=self._seen)
         if claim.directory:
             return listed(claim.name, self._inside(os.path.join(self._directory, claim.name)))
         return nothing(claim.files)
@@ -87,11 +88,11 @@ class Directory:
             size=found.size,
             sized=found.whole,
             files=found.files or claim.files,
-            entries=claim.files,
+            entries=tuple(claim.files),
             shared=claim.shared,
             series=claim.series,
             follows=claim.follows,
-            called=["best"] if claim.best else [],
+            called=(roles.BEST,) if claim.best else (),
             guess=claim.guess,
             why=claim.why,
             likeness=claim.likeness,
@@ -126,7 +127,7 @@ class Directory:
 def _without_names(items: list[Checkpoint]) -> list[Checkpoint]:
     """Where names tell how good each is, the name `best` tells less: it is of one metric, and may be a copy."""
     told = {item.layout for item in items if any(map(roles.direction, item.metrics))}
-    return [msgspec.structs.replace(item, called=[]) if item.called and item.layout in told else item for item in items]
+    return [msgspec.structs.replace(item, called=()) if item.called and item.layout in told else item for item in items]
 
 
 def _is_judged_by_files(claim: Claim) -> bool:
@@ -169,20 +170,18 @@ def _empty(claim: Claim, found: Measured) -> str:
 
 def _twins(items: list[Checkpoint], measured: dict[str, Measured]) -> list[Checkpoint]:
     """Where what is called best is a hard link to one with a step, that one is the best."""
-    inodes = {item.name: measured[item.name].inodes for item in items if item.name in measured}
-    best = [inodes[item.name] for item in items if "best" in item.called and item.step is None and inodes.get(item.name)]
-    twins = {item.name for item in items if item.step is not None and inodes.get(item.name) in best}
-    if not twins:
-        return items
-    shared = [inodes[name] for name in twins]
-    return [
-        msgspec.structs.replace(item, called=["best"])
-        if item.name in twins
-        else msgspec.structs.replace(item, called=[])
-        if "best" in item.called and inodes.get(item.name) in shared
-        else item
+    best = {measured[item.name].inodes: item for item in items if roles.BEST in item.called and item.step is None}
+    twins = {
+        item.name: best[key]
         for item in items
-    ]
+        if item.step is not None and (key := measured[item.name].inodes) in best and key
+    }
+    others = {item.name for item in twins.values()}
+    return [_with_twin(item, is_twin=item.name in twins) if item.name in {*twins, *others} else item for item in items]
+
+
+def _with_twin(item: Checkpoint, *, is_twin: bool) -> Checkpoint:
+    return msgspec.structs.replace(item, called=(roles.BEST,) if is_twin else ())
 
 
 def _in_band(items: list[Checkpoint], measured: dict[str, Measured]) -> list[Checkpoint]:

@@ -12,6 +12,7 @@ from ckptrun.checkpoints import reading
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.layouts import catalogue, pointers, sidecars
 from ckptrun.layouts.catalogue import Pointer
+from ckptrun.policy import roles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,8 +29,7 @@ _BY_HAND = (
     Pointer(name=r"(?:.*[-_])?(?:latest|last|newest|current|checkpoint)(?:\.\w+)*"),
     Pointer(name=r"(?:.*[-_])?best(?:[-_]\w+)?(?:\.\w+)*", best=True),
 )
-_GUESSES = ("series", "single")
-_BEST, _POINTER = "best", "pointer"
+_BEST, _POINTER = roles.BEST, roles.POINTER
 
 
 # --- pointers ----------------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def _key(item: Checkpoint) -> Key:
 
 def _also_called(item: Checkpoint, names: Iterable[str]) -> Checkpoint:
     more = [name for name in dict.fromkeys(names) if name not in item.called]
-    return msgspec.structs.replace(item, called=[*item.called, *more]) if more else item
+    return msgspec.structs.replace(item, called=(*item.called, *more)) if more else item
 
 
 # --- small files -------------------------------------------------------------------------------------------------------

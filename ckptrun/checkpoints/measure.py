@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ckptrun.model import Noun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class Measured(Noun, frozen=True, kw_only=True):
@@ -33,12 +33,25 @@ def listed(name: str, inside: Iterable[str]) -> Measured:
     return Measured(files=sorted(f"{name}/{each}" for each in inside))
 
 
-def measure(directory: str, entries: Sequence[str], *, deep: bool = True) -> Measured:
-    """The files that `entries` of `directory` are and hold; links are not followed into directories. Not `deep`: only the entries."""
+def measure(
+    directory: str,
+    entries: Sequence[str],
+    *,
+    deep: bool = True,
+    seen: Callable[[str], list[os.DirEntry[str]] | None] = lambda _: None,
+) -> Measured:
+    """The files that `entries` of `directory` are and hold; links are not followed into directories. Not `deep`: only the entries.
+
+    `seen` has what was listed already.
+    """
     found: dict[str, os.stat_result] = {}
     whole = True
     for name in entries:
-        state = _stat(os.path.join(directory, name))
+        path = os.path.join(directory, name)
+        if deep and (inside := seen(path)) is not None:
+            _among(directory, name, inside, found)
+            continue
+        state = _stat(path)
         if state is None:
             continue
         if not stat.S_ISDIR(state.st_mode):
@@ -63,6 +76,10 @@ def _walk(directory: str, name: str, found: dict[str, os.stat_result]) -> None:
             inside = list(entries)
     except OSError:
         return
+    _among(directory, name, inside, found)
+
+
+def _among(directory: str, name: str, inside: list[os.DirEntry[str]], found: dict[str, os.stat_result]) -> None:
     for entry in inside:
         path = f"{name}/{entry.name}"
         try:

@@ -145,7 +145,7 @@ class _Place:
             timed=lambda entry: _timed(directory, entry),
             patterns=self._patterns,
         )
-        claimed = set()
+        claimed: set[str] = set()
         for item in self._inspect(directory, entries, claims):
             claimed.update(item.entries)
             yield _soft_deleted(item, deleted) if deleted else item
@@ -171,6 +171,7 @@ class _Place:
                 sizes=self._sizes,
                 times=self._times,
                 inside=self._inside,
+                seen=self._listed.get,
             ).checkpoints(others)
         if found and any(_may_point(entry) for entry in entries):
             from ckptrun.checkpoints import hints  # noqa: PLC0415  # as above
@@ -215,7 +216,7 @@ class _Place:
             state=names.UNKNOWN,
             reason=why,
             likeness=0,
-            entries=[name],
+            entries=(name,),
             sized=False,
         )
 
@@ -248,7 +249,8 @@ def _is_copy(name: str, claimed: set[str]) -> bool:
 
 def _entry(found: os.DirEntry[str]) -> Entry:
     try:
-        return Entry(name=found.name, directory=found.is_dir(follow_symlinks=False), link=found.is_symlink())
+        directory = found.is_dir(follow_symlinks=False)
+        return Entry(name=found.name, directory=directory, link=not directory and found.is_symlink())
     except OSError:
         return Entry(name=found.name, link=True)  # gone; only where the filesystem does not say what a name is
 

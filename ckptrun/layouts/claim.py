@@ -44,4 +44,4 @@ class Claim(Noun, frozen=True, kw_only=True):
     series: str = ""  # what tells it from other series of the same layout in the same directory
     follows: bool = False  # rewritten with every save: as new as the newest of its series
     best: bool = False  # what the framework calls its best
-    shared: list[str] = []  # entries that it needs and others too
+    shared: tuple[str, ...] = ()  # entries that it needs and others too

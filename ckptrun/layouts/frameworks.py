@@ -106,9 +106,8 @@ def _of(layout: Layout, matches: list[_Match], place: Place) -> Iterator[Claim]:
         return
     meant = [*_files(layout, matches), *_directories(layout, matches, place)]
     units = _units(layout, meant)
-    yield from lacks.among(
-        layout, _counted([_claim(layout, unit, place, _only_prefix(units)) for unit in units]), place.inside
-    )
+    series = _only_prefix(units)
+    yield from lacks.among(layout, _counted([_claim(layout, unit, place, series) for unit in units]), place.inside)
 
 
 def _files(layout: Layout, matches: list[_Match]) -> list[_Match]:
@@ -191,7 +190,7 @@ def _claim(layout: Layout, unit: list[_Match], place: Place, series: str) -> Cla
         follows=follows,
         best=best,
         likeness=2 if follows else 0 if best else 1,
-        shared=sorted(other for other in place.names if _any(layout.shared, [other])) if layout.shared else [],
+        shared=tuple(sorted(other for other in place.names if _is(layout.shared, other))) if layout.shared else (),
     )
 
 

@@ -135,14 +135,16 @@ def latest(checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
 
 
 def _roles(item: Checkpoint, latest: Checkpoint | None, best: Checkpoint | None, resumed: Collection[str]) -> list[str]:
-    held = (
-        (LATEST, item is latest),
-        (BEST, item is best),
-        (PINNED, item.pinned),
-        (RESUMED_FROM, item.path in resumed),
-        (POINTER, POINTER in item.called),
-    )
-    return [role for role, holds in held if holds]
+    held = [LATEST] if item is latest else []
+    if item is best:
+        held.append(BEST)
+    if item.pinned:
+        held.append(PINNED)
+    if item.path in resumed:
+        held.append(RESUMED_FROM)
+    if POINTER in item.called:
+        held.append(POINTER)
+    return held
 
 
 def _with_roles(item: Checkpoint, roles: list[str]) -> Checkpoint:

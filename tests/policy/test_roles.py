@@ -17,7 +17,7 @@ def checkpoint(step, state=names.COMPLETE, pinned=False, called=(), **metrics):
         step=step,
         state=state,
         pinned=pinned,
-        called=list(called),
+        called=tuple(called),
         metrics=metrics,
     )
 
