@@ -129,6 +129,7 @@ class _Place:
         self._root, self._place, self._attempt, self._patience = root, place, attempt, patience
         self._sizes, self._times, self._patterns = sizes, times, patterns
         self._listed: dict[str, list[os.DirEntry[str]]] = {}  # directories that were listed to see what they are
+        self._failed: dict[str, Broken] = {}  # those that could not be
         self.pointers: dict[Key, str] = {}
 
     def checkpoints(self, depth: int) -> Iterator[Checkpoint]:
@@ -173,6 +174,9 @@ class _Place:
                 inside=self._inside,
                 seen=self._listed.get,
             ).checkpoints(others)
+            found = (
+                [self._as_far_as_known(item) for item in found if not self._is_gone(item.path)] if self._failed else found
+            )
         if found and any(_may_point(entry) for entry in entries):
             from ckptrun.checkpoints import hints  # noqa: PLC0415  # as above
 
@@ -182,6 +186,14 @@ class _Place:
 
     def _own(self, directory: str, claim: Claim) -> Checkpoint | None:
         return own.inspect(directory, claim, self._place, self._patience, sizes=self._sizes)
+
+    def _is_gone(self, path: str) -> bool:
+        return path in self._failed and self._failed[path].state == names.PARTIAL
+
+    def _as_far_as_known(self, item: Checkpoint) -> Checkpoint:
+        """What cannot be listed is not called partial: its name is all that is known of it."""
+        broken = self._failed.get(item.path)
+        return msgspec.structs.replace(item, state=broken.state, reason=broken.reason) if broken else item
 
     def _below(self, directory: str, depth: int, most: int, deleted: str) -> Iterator[Checkpoint]:
         try:
@@ -194,12 +206,14 @@ class _Place:
         return _listing(directory, self._patience) if listed is None else listed
 
     def _inside(self, directory: str) -> list[str]:
-        """The names in a directory below; of one that cannot be listed none: whoever descends into it complains."""
+        """The names in a directory below; of one that cannot be listed none, and it is remembered why."""
+        if directory in self._failed:
+            return []
         if directory not in self._listed:
             try:
-                with os.scandir(directory) as entries:
-                    self._listed[directory] = list(entries)
-            except OSError:
+                self._listed[directory] = self._patience.read(lambda: _scandir(directory), directory)
+            except Broken as broken:
+                self._failed[directory] = broken
                 return []
         return [entry.name for entry in self._listed[directory]]
 
@@ -221,13 +235,14 @@ class _Place:
         )
 
 
-def _listing(directory: str, patience: Patience) -> list[os.DirEntry[str]]:
-    def look() -> list[os.DirEntry[str]]:
-        with os.scandir(directory) as entries:
-            return list(entries)
+def _scandir(directory: str) -> list[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        return list(entries)
 
+
+def _listing(directory: str, patience: Patience) -> list[os.DirEntry[str]]:
     try:
-        return patience.read(look, directory)
+        return patience.read(lambda: _scandir(directory), directory)
     except Broken as broken:
         if broken.state == names.PARTIAL:
             return []  # there is no such directory (yet)

@@ -234,12 +234,12 @@ CASES = {
     ),
     # unknown scripts
     "one is much smaller than the others": (
-        [f"w_{n}.msgpack|bytes|1000" for n in (1, 2, 3, 4)] + ["w_5.msgpack|bytes|300"],
-        {"series": ({**{f"w_{n}.msgpack": (n, C) for n in (1, 2, 3, 4)}, "w_5.msgpack": (5, P)}, "w_4.msgpack", "")},
+        [f"w_{n}.weights|bytes|1000" for n in (1, 2, 3, 4)] + ["w_5.weights|bytes|300"],
+        {"series": ({**{f"w_{n}.weights": (n, C) for n in (1, 2, 3, 4)}, "w_5.weights": (5, P)}, "w_4.weights", "")},
     ),
     "sizes that do not agree say nothing": (
-        [f"w_{n}.msgpack|bytes|{size}" for n, size in ((1, 1000), (2, 3000), (3, 9000), (4, 300))],
-        {"series": ({f"w_{n}.msgpack": (n, C) for n in (1, 2, 3, 4)}, "w_4.msgpack", "")},
+        [f"w_{n}.weights|bytes|{size}" for n, size in ((1, 1000), (2, 3000), (3, 9000), (4, 300))],
+        {"series": ({f"w_{n}.weights": (n, C) for n in (1, 2, 3, 4)}, "w_4.weights", "")},
     ),
     "two networks in one directory": (
         ["gen_1.pt", "gen_2.pt", "disc_1.pt", "disc_2.pt|cut"],

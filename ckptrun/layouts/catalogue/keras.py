@@ -49,6 +49,7 @@ TENSORFLOW = Layout(
     parts={"its .index file": r".*\.index"},
     unfinished=(r"(?P<prefix>.+?)(?:-(?P<step>\d+))?_temp",),
     unfinished_inside=r"part-.*",
+    check="structure",
     pointers=(Pointer(name=r"checkpoint", format="tf"),),
 )
 
