@@ -43,21 +43,29 @@ class Found(Noun, frozen=True, kw_only=True):
     pointers: dict[Key, str] = {}
 
 
-def scan_run(checkpoints: str, attempts: str, *, sizes: bool = False, unfinished: bool = False) -> list[Checkpoint]:
+def scan_run(
+    checkpoints: str,
+    attempts: str,
+    *,
+    sizes: bool = False,
+    unfinished: bool = False,
+    patterns: tuple[Layout, ...] = (),
+) -> list[Checkpoint]:
     """Every checkpoint of a run, oldest first: in `checkpoints`, and in the output of every attempt under `attempts`.
 
     With `sizes`, every file is looked at too, not only what says that all are there (a `verify.quick` for each of our own). Saves of
-    ours that are not finished are no checkpoints (the next start removes them); with `unfinished` they are listed, as partial.
+    ours that are not finished are no checkpoints (the next start removes them); with `unfinished` they are listed, as partial. `patterns` are the
+    user's own layouts.
 
     Raises:
         errors.IoFailure: one of the directories cannot be listed, so that nobody knows what is in it.
     """
-    found = look_run(checkpoints, attempts, sizes=sizes).checkpoints
+    found = look_run(checkpoints, attempts, sizes=sizes, patterns=patterns).checkpoints
     return [item for item in found if unfinished or not item.name.startswith(names.TMP_PREFIX)]
 
 
 def look_run(checkpoints: str, attempts: str, *, sizes: bool = True, patterns: tuple[Layout, ...] = ()) -> Found:
-    """As `scan_run`, unfinished saves and pointers too. `patterns` are the user's own layouts."""
+    """As `scan_run`, unfinished saves and pointers too."""
     patience = Patience()
     places = [_Place(checkpoints, names.CHECKPOINTS, None, patience, sizes=sizes, patterns=patterns)]
     for attempt in _attempts(attempts, patience):
@@ -76,7 +84,8 @@ def look_directory(directory: str, *, sizes: bool = True, patterns: tuple[Layout
     if not os.path.isdir(directory):
         raise errors.UsageError(f"there is no directory {directory}")
     place = _Place(directory, names.ELSEWHERE, None, Patience(), sizes=sizes, times=sizes, patterns=patterns)
-    return _found([place], DEEP)
+    itself = list(place.itself())
+    return Found(checkpoints=itself) if itself else _found([place], DEEP)
 
 
 def scan_directory(directory: str, *, sizes: bool = True) -> list[Series]:
@@ -135,6 +144,20 @@ class _Place:
     def checkpoints(self, depth: int) -> Iterator[Checkpoint]:
         """Everything in the place, in no particular order."""
         yield from self._look(self._root, depth, _DEEPEST, "")
+
+    def itself(self) -> Iterator[Checkpoint]:
+        """The place as a checkpoint, if a framework knows it for one: whoever asks about `checkpoint-500` means that."""
+        from ckptrun.layouts import catalogue, frameworks  # noqa: PLC0415  # only where a directory is asked about
+
+        above, name = os.path.split(os.path.abspath(self._root))
+        entry = Entry(name=name, directory=True)
+        claims = frameworks.claims(
+            [entry],
+            where=os.path.basename(above),
+            inside=lambda name: self._inside(os.path.join(above, name)),
+            layouts=self._patterns + catalogue.frameworks(),
+        )
+        yield from self._inspect(above, [entry], [claim for claim in claims if not claim.unfinished and not claim.guess])
 
     def _look(self, directory: str, depth: int, most: int, deleted: str) -> Iterator[Checkpoint]:
         listing = self._list(directory)
@@ -212,6 +235,8 @@ class _Place:
         if directory not in self._listed:
             try:
                 self._listed[directory] = self._patience.read(lambda: _scandir(directory), directory)
+            except _File:
+                return []
             except Broken as broken:
                 self._failed[directory] = broken
                 return []
@@ -235,14 +260,23 @@ class _Place:
         )
 
 
+class _File(Exception):
+    """It is no directory."""
+
+
 def _scandir(directory: str) -> list[os.DirEntry[str]]:
-    with os.scandir(directory) as entries:
-        return list(entries)
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except NotADirectoryError as error:
+        raise _File from error
 
 
 def _listing(directory: str, patience: Patience) -> list[os.DirEntry[str]]:
     try:
         return patience.read(lambda: _scandir(directory), directory)
+    except _File:
+        return []
     except Broken as broken:
         if broken.state == names.PARTIAL:
             return []  # there is no such directory (yet)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ckptrun import errors
 from ckptrun.policy import roles
 from ckptrun.report import paper
 
@@ -76,15 +75,7 @@ def layouts(patterns: Sequence[str]) -> tuple[Layout, ...]:
         return ()
     from ckptrun.layouts import patterns as made  # noqa: PLC0415  # only where there are patterns
 
-    found = []
-    for pattern in patterns:
-        try:
-            found.append(made.layout(pattern))
-        except made.BadPattern as error:
-            raise errors.UsageError(
-                f"--pattern {pattern}: {error}", "for example: --pattern 'ckpt-{epoch:02d}.pt'"
-            ) from error
-    return tuple(found)
+    return made.layouts(patterns)
 
 
 def print_document(document: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def _matches(entries: Sequence[Entry], layouts: tuple[Layout, ...]) -> Iterator[
             continue  # what a link leads to is claimed where it lies
         shape = (_DIGIT.sub("1", entry.name), entry.directory)
         if shape not in shapes:
-            shapes[shape] = [layout for layout in layouts if _fit(layout, *shape)]
+            shapes[shape] = [layout for layout in layouts if layout.exact or _fit(layout, *shape)]
         for layout in shapes[shape]:
             if match := _match(layout, entry):
                 fitting.setdefault(layout.name, []).append(match)

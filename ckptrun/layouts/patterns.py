@@ -7,41 +7,51 @@ lies between is itself. A pattern that ends in `/` means directories.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
+from ckptrun import errors
+from ckptrun.config import kinds
+from ckptrun.config.kinds import COUNTS, FIELD
 from ckptrun.layouts.catalogue import Layout, Pointer
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 NAME = "pattern"
-COUNTS = {"step": "step", "steps": "step", "iter": "step", "iteration": "step", "global_step": "step", "epoch": "epoch"}
-_FIELD = re.compile(r"\{(?P<name>[A-Za-z_][\w/.-]*)(?:![rsa])?(?::[^{}]*)?\}")
 _NUMBER = r"[-+]?(?:\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)"
 
 
-class BadPattern(ValueError):
-    """What is wrong with a pattern, in words."""
+def layouts(patterns: Iterable[str]) -> tuple[Layout, ...]:
+    """The layouts of what patterns name.
+
+    Raises:
+        errors.UsageError: one cannot be understood.
+    """
+    found = []
+    for pattern in patterns:
+        try:
+            found.append(layout(pattern))
+        except ValueError as error:
+            raise errors.UsageError(
+                f"--pattern {pattern}: {error}", "for example: --pattern 'ckpt-{epoch:02d}.pt'"
+            ) from error
+    return tuple(found)
 
 
 def layout(pattern: str) -> Layout:
     """The layout of what a pattern names; it comes before all others.
 
     Raises:
-        BadPattern: it has no field, a bracket is open, or a field stands twice.
+        ValueError: it has no field, a bracket is open, or a field stands twice; in words.
     """
-    directory, text = pattern.endswith("/"), pattern.rstrip("/")
-    fields = [found["name"] for found in _FIELD.finditer(text)]
-    if not fields:
-        raise BadPattern("it has no field such as {epoch:02d} or {step}")
-    if "/" in _FIELD.sub("", text):
-        raise BadPattern("it is a name in a directory, not a path: a slash may only stand at its end")
-    if re.search(r"[{}]", _FIELD.sub("", text)):
-        raise BadPattern("a bracket is open, or holds something that is no name")
-    counted = [COUNTS.get(name, name) for name in fields if not name.startswith("_")]
-    if len(set(counted)) < len(counted):
-        raise BadPattern("a field stands in it twice")
+    directory, text = pattern.endswith("/"), kinds.pattern(pattern, "").rstrip("/")
+    fields = [found["name"] for found in FIELD.finditer(text)]
     return Layout(
         name=f"{NAME}:{pattern}",
         title="your pattern",
         entry=(_expression(text),),
         directory=directory,
+        exact=True,
         inside=r".*",
         measures=tuple(name for name in fields if name not in COUNTS and not name.startswith("_")),
         pointers=(Pointer(name=r"(?:latest|last)(?:\.\w+)*"), Pointer(name=r"best(?:\.\w+)*", best=True)),
@@ -51,7 +61,7 @@ def layout(pattern: str) -> Layout:
 def _expression(text: str) -> str:
     """Metrics are groups m0, m1, …: their own names may be none that a group can have."""
     parts, at, metric = [], 0, 0
-    for found in _FIELD.finditer(text):
+    for found in FIELD.finditer(text):
         parts.append(re.escape(text[at : found.start()]))
         name, at = found["name"], found.end()
         if name in COUNTS:

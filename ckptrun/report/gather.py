@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ckptrun.layouts.catalogue import Layout
     from ckptrun.model import AttemptRecord, Checkpoint
     from ckptrun.runs.paths import RunPaths
+    from ckptrun.runs.records import RunRecord
 
 _UP = 4  # checkpoints/NAME/… and attempts/NNNN/output/SUB/NAME are at most so deep inside a run
 
@@ -42,7 +43,8 @@ def run_listing(run: RunPaths, wish: Wish | None = None) -> Listing:
         IoFailure: a directory could not be read.
     """
     wish = wish or Wish()
-    looked = scan.look_run(run.checkpoints, run.attempts, sizes=wish.sizes, patterns=wish.patterns)
+    patterns = wish.patterns + recorded_patterns(run_record(run))
+    looked = scan.look_run(run.checkpoints, run.attempts, sizes=wish.sizes, patterns=patterns)
     found = [item for item in looked.checkpoints if not item.name.startswith(names.TMP_PREFIX)]
     best = roles.best(found, wish.metric, wish.mode)
     marked = roles.marked(found, latest=roles.latest(found), best=best.checkpoint, resumed=resumed_paths(run))
@@ -91,6 +93,27 @@ def run_around(path: str) -> RunPaths | None:
             return run_paths.RunPaths(dir=directory)
         directory = os.path.dirname(directory)
     return None
+
+
+def run_record(run: RunPaths) -> RunRecord | None:
+    """What run.yaml says; None where it says nothing that can be understood."""
+    try:
+        return records.read_run(run)
+    except errors.CkptrunError:
+        return None
+
+
+def recorded_patterns(record: RunRecord | None) -> tuple[Layout, ...]:
+    """The layouts of the patterns that a run was started with."""
+    setting = record.settings.get("patterns") if record else None
+    if setting is None or not isinstance(setting.value, list) or not setting.value:
+        return ()
+    from ckptrun.layouts import patterns  # noqa: PLC0415  # only where there are patterns
+
+    try:
+        return patterns.layouts(str(each) for each in setting.value)
+    except errors.CkptrunError:  # edited by hand
+        return ()
 
 
 def attempt_records(run: RunPaths) -> list[AttemptRecord]:

@@ -136,6 +136,18 @@ def test_a_step_that_cannot_be_listed_is_unknown(tmp_path, monkeypatch):
         scan.look_directory(str(tmp_path))
 
 
+def test_a_directory_that_is_a_checkpoint_is_that_one(tmp_path):
+    orbax(tmp_path, 1, 2)
+    (found,) = scan.look_directory(str(tmp_path / "2")).checkpoints
+    assert (found.name, found.step, found.metrics) == ("2", 2, {"loss": 0.5})
+    assert states(tmp_path / "2" / "default") == {}
+
+
+def test_a_directory_that_is_only_called_like_one_is_looked_into(tmp_path):
+    plant(tmp_path / "run_100", "epoch_1.pt", "epoch_2.pt")
+    assert states(tmp_path / "run_100") == {"epoch_1.pt": "complete", "epoch_2.pt": "complete"}
+
+
 # --- while somebody writes ---------------------------------------------------------------------------------------------
 WRITER = """
 import os, shutil, sys

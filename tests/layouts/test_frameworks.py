@@ -51,6 +51,10 @@ CASES = {
         ["10/state/_METADATA|bytes", "10/state/d/0a|bytes", "20/state/_METADATA|bytes", "metadata/_ROOT_METADATA|bytes"],
         {"orbax": ({"10": (10, C), "20": (20, C)}, "20", "")},
     ),
+    "orbax: a run whose own name ends in a number": (
+        [*each("run_1/3", ORBAX), "run_1/4/_METADATA|bytes", "run_1/4/d/0a|bytes"],
+        {"orbax/run_1": ({"3": (3, C), "4": (4, C)}, "4", "")},
+    ),
     "orbax: what was deleted softly": (
         [*each("to_delete/1", ORBAX), *each("2", ORBAX)],
         {"orbax": ({"2": (2, C)}, "2", ""), "orbax/to_delete": ({"1": (1, D)}, "", "")},

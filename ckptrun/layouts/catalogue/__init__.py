@@ -44,6 +44,7 @@ class Layout(Noun, frozen=True, kw_only=True):
     proof: str = ""  # a unit is one only if it has such an entry
     inside: str = ""  # a directory is one only if it holds such a name
     below: str = ""  # or, a level deeper, such a path
+    exact: bool = False  # digits in its expressions are meant, not examples
     guess: bool = False  # names that anything might have: what they say is no statement
     # what is whole
     unfinished: tuple[str, ...] = ()  # names of what is being written, or was left by a killed save
