@@ -73,6 +73,7 @@ STOPPED = "stopped.json"  # in control/: the durable mark of a stop by the user
 ANSWERS = "answers"  # in control/: what became of requests from the inbox
 REFUSED = "refused"  # in control/: what came into the inbox and was not a request
 CHECKPOINTS = "checkpoints"
+ELSEWHERE = "elsewhere"  # where a checkpoint lies that is in no run
 ATTEMPTS = "attempts"
 ARRAY_TASK = "{array_task}"  # in a run's name: the number of the task in a scheduler's array
 GROUP = "group"  # in control/: how the tasks of one start on many nodes find each other

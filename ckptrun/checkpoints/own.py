@@ -30,12 +30,11 @@ def inspect(directory: str, claim: Claim, place: str, patience: Patience, *, siz
             require_sizes(path, found.files, patience)
     except Broken as broken:
         return _broken(directory, claim, place, broken) if os.path.lexists(path) else None
-    return _whole(directory, claim, place, found)
+    return _whole(directory, path, claim, place, found)
 
 
-def _whole(directory: str, claim: Claim, place: str, found: Manifest) -> Checkpoint:
+def _whole(directory: str, path: str, claim: Claim, place: str, found: Manifest) -> Checkpoint:
     name = claim.name
-    path = os.path.join(directory, name)
     return Checkpoint(
         name=name,
         path=path,
@@ -48,6 +47,7 @@ def _whole(directory: str, claim: Claim, place: str, found: Manifest) -> Checkpo
         metrics=manifest.metrics(found),
         time=_time(found.created, path),
         size=sum([entry.size for entry in found.files]),
+        entries=(name,),
         files=[f"{name}/{names.MANIFEST}", *[f"{name}/{entry.path}" for entry in found.files]],
         request=found.request,
         seconds=found.seconds,
@@ -66,6 +66,7 @@ def _broken(directory: str, claim: Claim, place: str, broken: Broken) -> Checkpo
         place=place,
         step=claim.step,
         time=_modified(path),
+        entries=(claim.name,),
         files=[claim.name],
         state=broken.state,
         reason=broken.reason,

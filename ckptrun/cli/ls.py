@@ -30,21 +30,39 @@ if TYPE_CHECKING:
         ("ckptrun ls digits-3f9a1c", "a run's checkpoints, oldest first"),
         ("ckptrun ls 'sweep-*'", "those of all runs that match"),
         ("ckptrun ls --metric val_acc --mode max digits-3f9a1c", "the best by another metric"),
+        ("ckptrun ls --pattern 'ckpt-{epoch:02d}-{val_loss:.2f}.keras' ./out", "names that say what their numbers are"),
         ("ckptrun ls ./output --json", "any directory, for a program"),
     ],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
 @click.argument("what", nargs=-1, type=RUN, metavar="[DIR|RUN]...")
 @desk.metric_options
+@click.option(
+    "--pattern",
+    "patterns",
+    multiple=True,
+    metavar="NAME",
+    help="How your checkpoints are called: 'ckpt-{epoch:02d}-{val_loss:.2f}.keras'.",
+)
+@click.option("--no-size", is_flag=True, help="Look up no sizes and times: for very many files on a slow filesystem.")
 @root_option
 @json_option
-def command(what: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool) -> int:
+def command(
+    *,
+    what: tuple[str, ...],
+    metric: str,
+    mode: str,
+    patterns: tuple[str, ...],
+    no_size: bool,
+    root: str,
+    as_json: bool,
+) -> int:
     """List runs, or the checkpoints of a run or a directory.
 
     An argument with a slash or a leading dot is a path; another is a run, or else a directory.
     """
     gc.disable()  # a listing makes many objects that all live to its end: looking for garbage among them takes a fifth of the time
-    wish = gather.Wish(metric, mode)
+    wish = gather.Wish(metric, mode, not no_size, desk.layouts(patterns))
     if not what:
         return _runs(root, as_json=as_json)
     with working.busy("looking at checkpoints", desk.err()):

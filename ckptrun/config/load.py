@@ -37,6 +37,7 @@ class Config(Noun, frozen=True, kw_only=True):
     signal_means: str | None
     time_limit: float | None
     stall_timeout: float | None
+    patterns: list[str]
     on_resume: list[str]
     resume_at: int | None
     from_ref: str | None

@@ -110,10 +110,8 @@ class Ground:
 
     def saved_since(self, since: float) -> Checkpoint | None:
         """The newest complete checkpoint of this attempt written after `since`: how a save by a script without client is noticed."""
-        from ckptrun.checkpoints import scan  # noqa: PLC0415  # not before the script has started
-
         try:
-            found = scan.scan_run(self._scene.paths.checkpoints, self._scene.paths.attempts)
+            found = scenes.checkpoints(self._scene)
         except (errors.CkptrunError, OSError) as error:
             self._trouble(f"the checkpoints could not be looked at: {error}")
             return None

@@ -27,6 +27,7 @@ EACH = [
     ("save_signal", "USR2", int(signal.SIGUSR2)),
     ("signal_means", "save", "save"),
     ("time_limit", "1:30:00", 5400.0),
+    ("patterns", "net-{epoch:02d}.bin", ["net-{epoch:02d}.bin"]),
     ("stall_timeout", "off", None),
     ("on_resume", "--resume '{resume_from}'", ["--resume", "{resume_from}"]),
     ("resume_at", "1200", 1200),
