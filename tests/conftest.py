@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import psutil
@@ -18,6 +19,11 @@ WEIRD = 'it\'s a "weird" path\n\t$HOME; äß 目 *'
 
 settings.register_profile("ckptrun", deadline=None)  # how long one example of hypothesis takes is the machine's business
 settings.load_profile("ckptrun")
+
+# `pytest &` in a script, or nohup, ignores these. We go on doing so, but what the tests start is not to inherit it.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 
 # --- which tests run side by side ----------------------------------------------------------------------------------------
