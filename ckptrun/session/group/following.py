@@ -137,7 +137,7 @@ class Follower:
             self.say(
                 number=order.number, state=files.RUNNING, child_exit=None, child_signal=None, ended=None, step=None, news=[]
             )
-            ground = FollowerGround(self, scene, order, local)
+            ground = FollowerGround(scene, self.files, order, local, self.say)
             ended = loop.run(spec, ground, self._intake)
         finally:
             ending.remove_local(local)

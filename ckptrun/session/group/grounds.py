@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ckptrun import errors, names
 from ckptrun.model import Request, TaskRecord
@@ -16,13 +16,14 @@ from ckptrun.session.ground import Ground
 from ckptrun.supervise import events as ev
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ckptrun.model import Ended
     from ckptrun.runs.group import Order
     from ckptrun.runs.lease import Lease
     from ckptrun.runs.ledger import Ledger
     from ckptrun.session.attempt import Begun
-    from ckptrun.session.group.following import Follower
-    from ckptrun.session.group.leading import Lead
+    from ckptrun.session.group.others import Others
     from ckptrun.session.scene import Scene
 
 _REPORT_SECONDS = 5.0
@@ -30,10 +31,28 @@ _NEWS = 64  # that are kept in a report
 _KEPT = ("checkpoint", "late", "delivered", "ending", "trouble", "save_failed", "signal", "strays", "requeue_asked")
 
 
+class Leader(Protocol):
+    """What a leader's ground needs of it; see `leading.Lead`."""
+
+    others: Others
+
+    def beat(self) -> None:
+        """Show that we live."""
+
+    def ask(self, request: Request | None) -> None:
+        """Show the others what is asked."""
+
+    def end(self, why: str) -> None:
+        """Have the others end."""
+
+    def command_ended(self, *, well: bool) -> None:
+        """Our own command has ended."""
+
+
 class LeaderGround(Ground):
     """The ground under a leader: everything that happens here is everybody's."""
 
-    def __init__(self, lead: Lead, scene: Scene, held: Lease, book: Ledger, begun: Begun) -> None:
+    def __init__(self, lead: Leader, scene: Scene, held: Lease, book: Ledger, begun: Begun) -> None:
         super().__init__(scene, held, book, attempt=begun.number, started=begun.started, local_dir=begun.spec.local_dir)
         self._lead = lead
         self._lease_at = -math.inf
@@ -87,8 +106,8 @@ class LeaderGround(Ground):
 class FollowerGround(Ground):
     """The ground under a follower: what the leader says is law."""
 
-    def __init__(self, follower: Follower, scene: Scene, order: Order, local_dir: str) -> None:
-        self._scene, self._follower, self._order = scene, follower, order
+    def __init__(self, scene: Scene, place: files.Files, order: Order, local_dir: str, say: Callable[..., None]) -> None:
+        self._scene, self._files, self._order, self._say = scene, place, order, say
         self._local_dir, self._attempt = local_dir, order.attempt
         self.troubles: list[str] = []
         self._asked: Request | None = None
@@ -99,7 +118,6 @@ class FollowerGround(Ground):
         self._progress: dict[str, Any] = {}
         self._told_at = self._leader_at = time.monotonic()
         self._heartbeat = ""
-        self._leader_gone = False
 
     def alone(self, ended: Ended) -> bool:
         """Whether a stop was asked for, and not by the leader."""
@@ -111,7 +129,7 @@ class FollowerGround(Ground):
         if now - self._told_at >= _REPORT_SECONDS:
             self._told_at = now
             self._keep_local()
-            self._try("control/group", lambda: self._follower.say(**self._progress))
+            self._try("control/group", lambda: self._say(**self._progress))
         try:
             held = holder.read_holder(self._scene.paths)
         except errors.CkptrunError as error:
@@ -124,7 +142,7 @@ class FollowerGround(Ground):
     def inbox(self) -> list[Request]:
         """What the leader asks, if that has changed."""
         try:
-            order = self._follower.files.ordered()
+            order = self._files.ordered()
         except errors.CkptrunError as error:
             self._trouble(error.message)
             return []
@@ -160,7 +178,7 @@ class FollowerGround(Ground):
             return
         self._count += 1
         self._news = [*self._news, files.News(count=self._count, event=event, fields=fields)][-_NEWS:]
-        self._try("control/group", lambda: self._follower.say(news=self._news, **self._progress))
+        self._try("control/group", lambda: self._say(news=self._news, **self._progress))
 
     def progress(self, fields: dict[str, Any]) -> None:
         """How far our ranks are: told with the next report."""

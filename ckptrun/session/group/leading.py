@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ckptrun.session.scene import Scene
     from ckptrun.supervise.signals import Intake
 
-BEAT_SECONDS = 1.0  # between two rounds of looks at the other tasks
 FAREWELL_SECONDS = 1.0
 
 
