@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from ckptrun.session.scene import Scene
 
 SIGNAL_MEANS_STOP = "stop"
-EXCHANGE_SECONDS = 1.0  # between two looks of a task at what the others say
-AHEAD_SECONDS = EXCHANGE_SECONDS  # that a request may take to reach all
+_LOOKS_A_SECOND = 100  # that all tasks together may take at the run's directory: each is a question to a file server
 
 
 class Chosen(Noun, frozen=True, kw_only=True):
@@ -194,6 +193,9 @@ def spec_of(
 ) -> Spec:
     """What the supervisor will be told."""
     config = scene.config
+    exchange = (
+        max(1.0, scene.group.size / _LOOKS_A_SECOND) if scene.group else 0.0
+    )  # what a request may take to reach all tasks
     return Spec(
         argv=argv,
         env=environment.child_environment(scene.environ, given),
@@ -212,8 +214,8 @@ def spec_of(
         verbosity=scene.verbosity,
         learned=ending.learned_from(history),
         label=scene.label,
-        beat=EXCHANGE_SECONDS if scene.group else None,
-        ahead=AHEAD_SECONDS if scene.group else 0.0,
+        beat=exchange if scene.group else None,
+        ahead=exchange,
     )
 
 

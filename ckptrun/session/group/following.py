@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ckptrun.supervise.signals import Intake
     from ckptrun.supervise.spec import Spec
 
-BEAT_SECONDS = 1.0  # between two looks at what the leader asks
 LOST_SECONDS = 180.0  # between two attempts, a leader that shows no sign of life for so long is gone
 _LOOK = 0.1
 
@@ -157,7 +156,6 @@ class Follower:
             spec,
             attempt_dir=folder,
             follows=True,
-            beat=BEAT_SECONDS,
             stall_timeout=None,  # silence is judged where rank 0 may be: by the leader
             label=scene.label,
             verbosity=scene.verbosity,

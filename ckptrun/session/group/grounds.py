@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ckptrun.session.scene import Scene
 
 _REPORT_SECONDS = 5.0
+_LOOK_SECONDS = 2.0  # between two looks of a follower at the lease
 _NEWS = 64  # that are kept in a report
 _KEPT = ("checkpoint", "late", "delivered", "ending", "trouble", "save_failed", "signal", "strays", "requeue_asked")
 
@@ -118,6 +119,7 @@ class FollowerGround(Ground):
         self._progress: dict[str, Any] = {}
         self._told_at = self._leader_at = time.monotonic()
         self._heartbeat = ""
+        self._looked_at = -math.inf  # at the lease
 
     def alone(self, ended: Ended) -> bool:
         """Whether a stop was asked for, and not by the leader."""
@@ -130,6 +132,9 @@ class FollowerGround(Ground):
             self._told_at = now
             self._keep_local()
             self._try("control/group", lambda: self._say(**self._progress))
+        if now - self._looked_at < _LOOK_SECONDS:
+            return True
+        self._looked_at = now
         try:
             held = holder.read_holder(self._scene.paths)
         except errors.CkptrunError as error:
