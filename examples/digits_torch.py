@@ -10,9 +10,9 @@ import argparse
 import random
 import time
 
+import digits_data
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import nn
 
 import ckptrun
@@ -76,10 +76,8 @@ def main() -> None:
 
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
     """Images and labels of scikit-learn's own, shuffled: 1,437 to learn from, then 360 to be judged by."""
-    bunch = load_digits()
-    order = np.random.default_rng(0).permutation(len(bunch.target))
-    images = torch.from_numpy((bunch.images[order] / 16).astype(np.float32))
-    return images.unsqueeze(1), torch.from_numpy(bunch.target[order])
+    images, labels = digits_data.shuffled()
+    return torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels)
 
 
 def network(channels: int) -> nn.Module:

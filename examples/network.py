@@ -10,8 +10,8 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # sums come out the same on any number of cores, and small ones faster
 
+import digits_data
 import numpy as np
-from sklearn.datasets import load_digits
 
 BATCH = 64
 DROPOUT = 0.2
@@ -19,11 +19,9 @@ DROPOUT = 0.2
 
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Images and labels to learn from, images and labels to be judged by: 1,437 and 360 of scikit-learn's own."""
-    bunch = load_digits()
-    images, labels = (bunch.data / 16).astype(np.float32), bunch.target
-    order = np.random.default_rng(0).permutation(len(labels))
-    learn, judge = order[:1437], order[1437:]
-    return images[learn], labels[learn], images[judge], labels[judge]
+    images, labels = digits_data.shuffled()
+    pixels, learn = images.reshape(-1, 64), digits_data.LEARN
+    return pixels[:learn], labels[:learn], pixels[learn:], labels[learn:]
 
 
 class Network:

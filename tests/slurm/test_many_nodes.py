@@ -123,7 +123,7 @@ def test_ddp_goes_on_on_other_nodes_bit_for_bit(with_torch: Cluster) -> None:
     """The template for torchrun: preempted on one of its nodes, it is requeued and ends on others as if nothing had happened."""
     slurm = with_torch
     folder, undisturbed = slurm.folder(), slurm.folder()
-    for name in ("digits_ddp.py", "digits_torch.py"):
+    for name in ("digits_ddp.py", "digits_torch.py", "digits_data.py"):
         shutil.copy(os.path.join(EXAMPLES, name), folder)
         shutil.copy(os.path.join(EXAMPLES, name), undisturbed)
     script = ["digits_ddp.py", "--steps", "40", "--hidden", "2", "--log-every", "1"]
