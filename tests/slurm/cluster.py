@@ -127,7 +127,7 @@ class Cluster:
         self.conf = os.path.join(self.base, "etc", "slurm.conf")
         self.jobs = os.path.join(self.base, "jobs")
         self.software = Software(os.path.join(self.base, "software"))
-        self.user = f"ckpt{self.port}"
+        self.user = f"ckpt-{base[-8:]}"  # a user that another, killed one left behind is in nobody's way
         self.proctrack = (
             "cgroup" if os.access(_FREEZER, os.W_OK) and os.path.exists(f"{_FREEZER}/cgroup.procs") else "linuxproc"
         )

@@ -137,6 +137,7 @@ EVENTS: dict[str, tuple[Callable[[Cluster, Jobs], None], tuple[str, ...], str, t
 NEAR = '[ -n "$SLURM_RESTART_COUNT" ] || scontrol update JobId=$SLURM_JOB_ID EndTime=now+12'
 
 
+@pytest.mark.timeout(300)  # four jobs at once; and each row of its own may run beside others
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_job_ends(slurm: Cluster, event: str) -> None:
     if slurm.proctrack != "cgroup":
