@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ckptrun.session.scene import Scene
 
 SIGNAL_MEANS_STOP = "stop"
+_ROUNDS = 5  # of looks, until surely every task has seen what is asked
 _LOOKS_A_SECOND = 100  # that all tasks together may take at the run's directory: each is a question to a file server
 
 
@@ -215,7 +216,7 @@ def spec_of(
         learned=ending.learned_from(history),
         label=scene.label,
         beat=exchange if scene.group else None,
-        ahead=exchange,
+        ahead=_ROUNDS * exchange,
     )
 
 

@@ -40,9 +40,10 @@ class Want(Noun, frozen=True, kw_only=True):
 
 # --- asking --------------------------------------------------------------------------------------------------------------
 def save(state: State, want: Want, now: float, out: Out) -> State:
-    """A save is wanted; one that is in force already, of whatever strength, answers this one too."""
+    """A save is wanted; one that is in force already, of whatever strength, answers this one too, unless it was answered before."""
     state = _join(state, want)
-    if state.phase != RUNNING or state.force is not None:
+    stands = state.force is not None and not (state.answered and state.force.action == names.SAVE)
+    if state.phase != RUNNING or stands:
         return state
     return _publish(state, names.SAVE, want, now, out)
 
@@ -182,7 +183,7 @@ def answer(state: State, by: ev.Answered, text: str, now: float, out: Out) -> St
         out.append(ev.Say(text))
         out.extend(ev.Answer(each, ok=True, text=text, checkpoint=by.checkpoint) for each in state.open)
         state = replace(state, answered=True, open=())
-    if state.published and _all_answered(state):
+    if state.published and _all_answered(state) and not state.rules.ahead:  # other nodes may not even have seen it yet
         return withdraw(state, out)
     if state.answered and force.action == names.SAVE and state.withdraw_at is None:
         return replace(state, withdraw_at=now + LATE_RANK_SECONDS)

@@ -98,15 +98,16 @@ def learned(script: Script, before: Learned, exit_seconds: float | None = None) 
 def at_step(script: Script, now: float, ahead: float = 0.0, end: float | None = None) -> int | None:
     """The step after which several ranks save together; None where they agree by themselves, or no pace is known yet.
 
-    It lies beyond where the fastest can be by now, and so much further that all have read the request before; but no more than half of
-    the time until `end` is given away. `ahead` is how many seconds the request needs to reach them all.
+    It lies beyond where the fastest can be by now, and so much further that all have read the request before; but no more than a
+    quarter of the time until `end` is given away, or half where little is left. `ahead` is how many seconds the request needs to reach them all.
     """
     if not script.apart or script.step is None or script.stepped_at is None or not script.step_seconds:
         return None
     pace = max(min(script.step_seconds), 0.001)
     margin = AHEAD_SECONDS + ahead
     if end is not None:
-        margin = min(margin, max(0.0, end - now) / 2)
+        left = max(0.0, end - now)
+        margin = min(margin, max(left / 4, min(left / 2, AHEAD_SECONDS)))
     return script.step + math.ceil((now - script.stepped_at) / pace) + 1 + math.ceil(margin / pace)
 
 

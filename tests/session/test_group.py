@@ -67,7 +67,7 @@ def step(here: Path, *options: str, restart: int = 0, script: str = "train.py") 
         tasks = []
         for rank in range(SIZE):
             filled = [option.replace("{rank}", str(rank)) for option in options]
-            words = ["train", "--run", "r", *filled, script]
+            words = ["train", "--run", "r", "--grace", "12s", *filled, script]  # a quarter of it is given to the news
             tasks.append(stack.enter_context(support.start_ckptrun(*words, cwd=here, env=environment(rank, restart))))
         yield tasks
 

@@ -34,7 +34,7 @@ PACKAGES = (
 )
 # PyTorch, with what it and its example import.
 TORCH = (
-    "torch torchgen functorch sympy mpmath networkx jinja2 markupsafe fsspec setuptools typing_extensions sklearn scipy joblib"
+    "torch torchgen functorch sympy mpmath networkx jinja2 markupsafe fsspec setuptools typing_extensions sklearn"
     " narwhals threadpoolctl cloudpickle"
 ).split()
 _DISTRIBUTION = {"sklearn": "scikit_learn"}  # where it goes by another name

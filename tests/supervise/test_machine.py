@@ -279,11 +279,31 @@ def test_what_a_follower_passes_on(event, action, cause):
     assert [(act.action, act.cause) for _, act in of(ev.PassOn, done)] == [(action, cause)]
 
 
-def test_a_step_is_named_within_half_of_the_time_that_is_left():
+def test_a_step_is_named_within_a_quarter_of_the_time_that_is_left():
     ranks = [(0, ev.Hello(pid, goes_on=True, world=2, apart=True)) for pid in (100, 101)]
     steps = [(at, ev.Stepped(100, step=at * 10)) for at in range(1, 4)]
-    _, done = play([*ranks, *steps, (3, inbox(names.SAVE_AND_STOP, deadline=4.3))])  # 1.3 s are left
-    assert [action.request.at_step for _, action in of(ev.Ask, done)] == [30 + 1 + 7]
+    _, done = play([*ranks, *steps, (3, inbox(names.SAVE_AND_STOP, deadline=5.6))])  # 2.6 s are left
+    assert [action.request.at_step for _, action in of(ev.Ask, done)] == [30 + 1 + 10]
+    _, done = play([*ranks, *steps, (3, inbox(names.SAVE_AND_STOP, deadline=19.0))], ahead=5.0)
+    assert [action.request.at_step for _, action in of(ev.Ask, done)] == [30 + 1 + 40]
+    _, done = play([*ranks, *steps, (3, inbox(names.SAVE_AND_STOP, deadline=4.0))], ahead=5.0)
+    assert [action.request.at_step for _, action in of(ev.Ask, done)] == [30 + 1 + 5]
+
+
+def test_a_save_that_is_asked_just_after_another_was_answered_is_another_one():
+    """While late ranks may still read the first one's file."""
+    ranks = [(0, ev.Hello(100, goes_on=True, world=2)), (0, ev.Hello(101, goes_on=True, world=2))]
+    answered = [(10, inbox(names.SAVE)), (12, ev.Saved(100, "s", 1, "i1")), (13, inbox(names.SAVE, "i2"))]
+    _, done = play([*ranks, *answered, (15, ev.Saved(100, "t", 2, "i2"))])
+    assert [(action.id, action.checkpoint) for _, action in of(ev.Answer, done)] == [("i1", "s"), ("i2", "t")]
+
+
+def test_with_tasks_elsewhere_a_save_is_not_withdrawn_before_they_can_have_seen_it():
+    saved = [(0, HELLO), (10, inbox(names.SAVE)), (12, ev.Saved(100, "s", 1, "i1"))]
+    _, done = play([*saved, (30, ev.Tick())], ahead=5.0)
+    assert [at for at, _ in of(ev.Withdraw, done)] == [12 + states.LATE_RANK_SECONDS]
+    _, done = play([*saved, (30, ev.Tick())])
+    assert [at for at, _ in of(ev.Withdraw, done)] == [12]
 
 
 def test_a_followers_warning_is_covered_by_a_save_that_the_leader_asks():
