@@ -123,6 +123,7 @@ class Checkpoint(Noun, frozen=True, kw_only=True):
     reason: str = ""  # why this state; never empty unless complete
     roles: list[str] = []  # latest | best | pinned | resumed-from | pointer
     pinned: bool = False
+    temporary: bool = False  # its framework keeps it only until the next save lands (levanter, OLMo-core)
     request: str = ""  # id of the request it answers
     seconds: float = 0.0
     why_saved: str = ""

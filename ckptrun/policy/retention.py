@@ -1,0 +1,201 @@
+"""Which checkpoints are kept and which go, each with the reasons. PURE: `checkpoints.remove` does it.
+
+    rules      what the user asked to keep, in union (`policy.rules`), of each family by itself
+    protected  what nobody may ask to remove: the newest complete, the best, pinned, in use, too young to judge
+    gates      of what no rule keeps, oldest first, only so much goes as --max-bytes and --until-free need
+
+A family is what one numbering counts: one layout in one place, in all attempts of a run; of files that were recognised by their names,
+those that differ in numbers only (a generator's and a discriminator's are two, or keeping the last would part a couple). Only complete checkpoints count. Partial and corrupt ones that are older than the newest complete one go; newer ones may be being
+written, and of what could not be read nobody knows what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ckptrun import names, units
+from ckptrun.model import Checkpoint, Noun
+from ckptrun.policy import keeping, roles, rules
+from ckptrun.policy.order import GUESSES
+from ckptrun.policy.weights import Inode, Scale, total
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+YOUNG_SECONDS = 60.0
+_ATTEMPT = re.compile(rf"(?<=/{names.ATTEMPTS}/)\d+(?=/{names.OUTPUT}(?:/|$))")
+_NUMBERS = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+class Around(Noun, frozen=True, kw_only=True):
+    """What is known beside the checkpoints themselves; keys and members are their paths."""
+
+    now: float
+    in_use: dict[str, str] = {}  # why somebody needs it: "attempt 3 resumed from it", "run b was branched from it"
+    open: dict[str, str] = {}  # who has one of its files open
+    inodes: dict[str, list[Inode]] = {}  # every name of a file in it
+    free: int | None = None  # bytes free where they lie
+    ours: bool = False  # we hold the run's lease: what has a manifest is written by nobody any more
+
+
+class Judged(Noun, frozen=True, kw_only=True):
+    """One checkpoint, and why it stays or goes."""
+
+    checkpoint: Checkpoint
+    reasons: list[str]
+
+
+class Decision(Noun, frozen=True, kw_only=True):
+    """What stays and what goes, each oldest first; bytes that become free; sentences for what was asked and cannot be."""
+
+    keep: list[Judged]
+    remove: list[Judged]
+    freed: int = 0
+    notes: list[str] = []
+
+
+def decide(found: Sequence[Checkpoint], asked: keeping.Policy, around: Around) -> Decision:
+    """Judge `found`, oldest first and bearing their roles.
+
+    Raises:
+        UsageError: as `keeping.require`.
+    """
+    keeping.require(asked)
+    kept: dict[int, list[str]] = {}
+    for members in _families(found):
+        kept.update(_kept(found, members, asked, around))
+    gone = _order_of_going(found, [index for index in range(len(found)) if index not in kept])
+    goes, spared, freed, notes = _gated(found, gone, asked, around)
+    kept.update({index: [spared] for index in gone if index not in goes})
+    return Decision(
+        keep=[Judged(checkpoint=found[index], reasons=kept[index]) for index in sorted(kept)],
+        remove=[Judged(checkpoint=found[index], reasons=[_why_it_goes(found[index])]) for index in sorted(goes)],
+        freed=freed,
+        notes=notes,
+    )
+
+
+def family(item: Checkpoint) -> tuple[str, str, str]:
+    """What a checkpoint is counted together with."""
+    shape = _NUMBERS.sub("#", item.name) if item.layout in GUESSES else ""
+    return item.layout, _ATTEMPT.sub("#", item.directory), shape
+
+
+def _families(found: Sequence[Checkpoint]) -> Iterable[list[int]]:
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for index, item in enumerate(found):
+        groups.setdefault(family(item), []).append(index)
+    return groups.values()
+
+
+# --- what stays --------------------------------------------------------------------------------------------------------
+def _kept(found: Sequence[Checkpoint], members: list[int], asked: keeping.Policy, around: Around) -> dict[int, list[str]]:
+    """Those of one family that stay, with all reasons: what protects them first."""
+    whole = [index for index in members if found[index].state == names.COMPLETE]
+    counted = [index for index in whole if not found[index].temporary]
+    reasons: dict[int, list[str]] = {index: _protections(found[index], around) for index in members}
+    if whole and _NEWEST not in reasons[whole[-1]]:
+        reasons[whole[-1]].insert(0, _NEWEST)
+    written = max(whole, key=lambda index: found[index].time, default=-1)
+    if whole and found[written].time > found[whole[-1]].time + YOUNG_SECONDS:  # somebody started over in the same directory
+        reasons[written].append("written last, though its step is not the highest")
+    for index in members:
+        if found[index].state != names.COMPLETE:
+            reasons[index] += _untouched(found[index], newer=not whole or index > whole[-1])
+        elif not asked.keeps and not _gates(asked):
+            reasons[index].append("nothing says what goes")
+    for place, why in _by_rules([found[index] for index in counted], asked):
+        if why not in reasons[counted[place]]:
+            reasons[counted[place]].append(why)
+    return {index: why for index, why in reasons.items() if why}
+
+
+def _by_rules(items: Sequence[Checkpoint], asked: keeping.Policy) -> Iterator[tuple[int, str]]:
+    yield from rules.last(items, asked.last)
+    yield from rules.first(items, asked.first)
+    for best in asked.best:
+        yield from rules.best(items, best, without_metric=asked.without_metric)
+    for every in asked.every:
+        yield from rules.every(items, every)
+    yield from rules.within(items, asked.within)
+    for name in rules.BUCKETS:
+        yield from rules.bucketed(items, name, getattr(asked, name))
+    yield from rules.permanent(items, asked.permanent)
+
+
+_NEWEST = "the newest complete one"
+_ROLES = {
+    roles.LATEST: _NEWEST,
+    roles.BEST: "the best",
+    roles.PINNED: "pinned",
+    roles.POINTER: "its framework's pointer leads to it",
+}
+
+
+def _protections(item: Checkpoint, around: Around) -> list[str]:
+    reasons = [why for role, why in _ROLES.items() if role in item.roles]
+    if item.path in around.in_use:
+        reasons.append(around.in_use[item.path])
+    if item.path in around.open:
+        reasons.append(f"open: {around.open[item.path]}")
+    if around.now - item.time < YOUNG_SECONDS and not (around.ours and item.layout == "own"):
+        reasons.append("younger than a minute")
+    return reasons
+
+
+def _untouched(item: Checkpoint, *, newer: bool) -> list[str]:
+    if item.state == names.UNKNOWN:
+        return [f"it could not be read, which says nothing about it: {item.reason}"]
+    if item.state == names.SOFT_DELETED:
+        return ["soft-deleted: removing it is its framework's business"]
+    return [f"{item.state}, but no complete one is newer: it may be being written"] if newer else []
+
+
+# --- what goes ---------------------------------------------------------------------------------------------------------
+def _why_it_goes(item: Checkpoint) -> str:
+    if item.state != names.COMPLETE:
+        return f"{item.state}: {item.reason}"
+    return "temporary, and a newer one is complete" if item.temporary else "no rule keeps it"
+
+
+def _order_of_going(found: Sequence[Checkpoint], gone: list[int]) -> list[int]:
+    """What is not whole first, then the oldest."""
+    return sorted(gone, key=lambda index: (found[index].state == names.COMPLETE, found[index].time, index))
+
+
+def _gates(asked: keeping.Policy) -> bool:
+    return asked.max_bytes is not None or asked.until_free is not None
+
+
+def _gated(
+    found: Sequence[Checkpoint], gone: list[int], asked: keeping.Policy, around: Around
+) -> tuple[set[int], str, int, list[str]]:
+    """Of `gone`, in this order, as many as the gates want gone; why the others are spared; bytes freed; what could not be met."""
+    scale = Scale()
+    used = total(name for item in found for name in _names(item, around))
+    goes: set[int] = set()
+    for index in gone:
+        if _gates(asked) and not _wanting(asked, used - scale.freed, around, scale.freed):
+            break
+        scale.take(_names(found[index], around))
+        goes.add(index)
+    wanting = _wanting(asked, used - scale.freed, around, scale.freed)
+    notes = [f"{each}: everything that is left is kept by a rule or protected" for each in wanting]
+    return goes, "it need not go: --max-bytes and --until-free are met", scale.freed, notes
+
+
+def _wanting(asked: keeping.Policy, used: int, around: Around, freed: int) -> list[str]:
+    """What the gates still want, in words."""
+    wants = []
+    if asked.max_bytes is not None and used > asked.max_bytes:
+        wants.append(f"{units.size(used)} are more than --max-bytes {units.size(asked.max_bytes)}")
+    if asked.until_free is not None and around.free is not None and around.free + freed < asked.until_free:
+        wants.append(f"{units.size(around.free + freed)} free are less than --until-free {units.size(asked.until_free)}")
+    return wants
+
+
+def _names(item: Checkpoint, around: Around) -> list[Inode]:
+    """The names of its files; of one that was not looked at, one of its size that it shares with nobody."""
+    known = around.inodes.get(item.path)
+    return [Inode(device=-1, number=hash(item.path), size=item.size)] if known is None else known
