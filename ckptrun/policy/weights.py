@@ -17,6 +17,7 @@ class Inode(Noun, frozen=True, kw_only=True):
     number: int
     size: int
     links: int = 1
+    name: str = ""  # relative to the checkpoint's directory
 
 
 class Scale:
