@@ -99,6 +99,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
     request: str = ""  # id of the request that it answers
     seconds: float = 0.0  # how long the save took, block and commit
     parent: str = ""  # what this attempt resumed from: name of a checkpoint or a path relative to the run
+    thinned: list[str] = []  # files that `prune --thin` took away: what is left is no state to resume from
 
 
 class Checkpoint(Noun, frozen=True, kw_only=True):
@@ -123,6 +124,7 @@ class Checkpoint(Noun, frozen=True, kw_only=True):
     reason: str = ""  # why this state; never empty unless complete
     roles: list[str] = []  # latest | best | pinned | resumed-from | pointer
     pinned: bool = False
+    thinned: bool = False  # its optimizer's files were removed: good to use, not to resume from
     temporary: bool = False  # its framework keeps it only until the next save lands (levanter, OLMo-core)
     request: str = ""  # id of the request it answers
     seconds: float = 0.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ckptrun import names, units
 from ckptrun.model import Checkpoint, Noun
-from ckptrun.policy import keeping, roles, rules
+from ckptrun.policy import keeping, roles, rules, thinning
 from ckptrun.policy.order import GUESSES
 from ckptrun.policy.weights import Inode, Scale, total
 
@@ -46,11 +46,19 @@ class Judged(Noun, frozen=True, kw_only=True):
     reasons: list[str]
 
 
+class Thinned(Noun, frozen=True, kw_only=True):
+    """A checkpoint that stays, and the files of it that go: nobody will resume from it."""
+
+    checkpoint: Checkpoint
+    files: list[str]  # relative to its directory
+
+
 class Decision(Noun, frozen=True, kw_only=True):
     """What stays and what goes, each oldest first; bytes that become free; sentences for what was asked and cannot be."""
 
     keep: list[Judged]
     remove: list[Judged]
+    thin: list[Thinned] = []
     freed: int = 0
     notes: list[str] = []
 
@@ -68,7 +76,10 @@ def decide(found: Sequence[Checkpoint], asked: keeping.Policy, around: Around) -
     gone = _order_of_going(found, [index for index in range(len(found)) if index not in kept])
     goes, spared, freed, notes = _gated(found, gone, asked, around)
     kept.update({index: [spared] for index in gone if index not in goes})
+    thin = list(_thinned(found, kept, around)) if asked.thin else []
+    freed += sum(inode.size for each in thin for inode in _names(each.checkpoint, around) if inode.name in each.files)
     return Decision(
+        thin=thin,
         keep=[Judged(checkpoint=found[index], reasons=kept[index]) for index in sorted(kept)],
         remove=[Judged(checkpoint=found[index], reasons=[_why_it_goes(found[index])]) for index in sorted(goes)],
         freed=freed,
@@ -92,8 +103,8 @@ def _families(found: Sequence[Checkpoint]) -> Iterable[list[int]]:
 # --- what stays --------------------------------------------------------------------------------------------------------
 def _kept(found: Sequence[Checkpoint], members: list[int], asked: keeping.Policy, around: Around) -> dict[int, list[str]]:
     """Those of one family that stay, with all reasons: what protects them first."""
-    whole = [index for index in members if found[index].state == names.COMPLETE]
-    counted = [index for index in whole if not found[index].temporary]
+    whole = _whole(found, members)
+    counted = [index for index in members if _counts(found[index])]
     reasons: dict[int, list[str]] = {index: _protections(found[index], around) for index in members}
     if whole and _NEWEST not in reasons[whole[-1]]:
         reasons[whole[-1]].insert(0, _NEWEST)
@@ -101,7 +112,7 @@ def _kept(found: Sequence[Checkpoint], members: list[int], asked: keeping.Policy
     if whole and found[written].time > found[whole[-1]].time + YOUNG_SECONDS:  # somebody started over in the same directory
         reasons[written].append("written last, though its step is not the highest")
     for index in members:
-        if found[index].state != names.COMPLETE:
+        if found[index].state != names.COMPLETE and not found[index].thinned:
             reasons[index] += _untouched(found[index], newer=not whole or index > whole[-1])
         elif not asked.keeps and not _gates(asked):
             reasons[index].append("nothing says what goes")
@@ -109,6 +120,15 @@ def _kept(found: Sequence[Checkpoint], members: list[int], asked: keeping.Policy
         if why not in reasons[counted[place]]:
             reasons[counted[place]].append(why)
     return {index: why for index, why in reasons.items() if why}
+
+
+def _whole(found: Sequence[Checkpoint], members: Iterable[int]) -> list[int]:
+    return [index for index in members if found[index].state == names.COMPLETE]
+
+
+def _counts(item: Checkpoint) -> bool:
+    """Whether the rules see it: it is complete, or was until it was thinned, and shall stay."""
+    return (item.state == names.COMPLETE or item.thinned) and not item.temporary
 
 
 def _by_rules(items: Sequence[Checkpoint], asked: keeping.Policy) -> Iterator[tuple[int, str]]:
@@ -154,7 +174,7 @@ def _untouched(item: Checkpoint, *, newer: bool) -> list[str]:
 
 # --- what goes ---------------------------------------------------------------------------------------------------------
 def _why_it_goes(item: Checkpoint) -> str:
-    if item.state != names.COMPLETE:
+    if item.state != names.COMPLETE and not item.thinned:
         return f"{item.state}: {item.reason}"
     return "temporary, and a newer one is complete" if item.temporary else "no rule keeps it"
 
@@ -199,3 +219,20 @@ def _names(item: Checkpoint, around: Around) -> list[Inode]:
     """The names of its files; of one that was not looked at, one of its size that it shares with nobody."""
     known = around.inodes.get(item.path)
     return [Inode(device=-1, number=hash(item.path), size=item.size)] if known is None else known
+
+
+# --- what is thinned ---------------------------------------------------------------------------------------------------
+_RESUMABLE = 2  # newest complete ones of a family that stay resumable: the second is what a start falls back to
+_NEEDED = (roles.PINNED, roles.POINTER)
+
+
+def _thinned(found: Sequence[Checkpoint], kept: dict[int, list[str]], around: Around) -> Iterator[Thinned]:
+    """Those that stay, lose their optimizer's files, and are not kept to be resumed from."""
+    for members in _families(found):
+        begun = [index for index in members if found[index].thinned]  # of a prune that was killed, something may be left
+        for index in [*_whole(found, members)[:-_RESUMABLE], *begun]:
+            item = found[index]
+            needed = {*_NEEDED} & {*item.roles} or item.path in around.in_use or item.path in around.open
+            files = thinning.dispensable(item)
+            if index in kept and files and not needed and not (around.now - item.time < YOUNG_SECONDS):
+                yield Thinned(checkpoint=item, files=files)

@@ -87,12 +87,12 @@ def direction(metric: str) -> str:
 
 
 def best(checkpoints: Iterable[Checkpoint], metric: str = "", mode: str = AUTO) -> Best:
-    """The best complete checkpoint; of equals the later one; NaN and infinities are never best.
+    """The best complete (or thinned) checkpoint; of equals the later one; NaN and infinities are never best.
 
     Raises:
         UsageError: no checkpoint has `metric`, or its direction cannot be known and `mode` is auto.
     """
-    whole = [item for item in checkpoints if item.state == names.COMPLETE and item.metrics]
+    whole = [item for item in checkpoints if (item.state == names.COMPLETE or item.thinned) and item.metrics]
     known = sorted({name for item in whole for name in item.metrics})
     if not metric:
         metric = _chosen(known)

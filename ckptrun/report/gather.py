@@ -9,11 +9,12 @@ import msgspec
 
 from ckptrun import errors, names
 from ckptrun.checkpoints import scan
+from ckptrun.layouts.catalogue import OWN
 from ckptrun.model import Noun, Series
 from ckptrun.policy import roles
 from ckptrun.report.listing import Listing
 from ckptrun.runs import paths as run_paths
-from ckptrun.runs import records
+from ckptrun.runs import pins, records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ def run_listing(run: RunPaths, wish: Wish | None = None) -> Listing:
         UsageError: the metric is not there, or its better end is not known.
         IoFailure: a directory could not be read.
     """
-    found = scan.scan_run(run.checkpoints, run.attempts, sizes=True)
+    found = _pinned(scan.scan_run(run.checkpoints, run.attempts, sizes=True), pins.boards(run.dir, run))
     best = _best(found, wish)
     pointers = {place: scan.pointer(*place) for place in {(item.directory, item.layout) for item in found}}
     pointed = {os.path.join(directory, name) for (directory, _), name in pointers.items() if name}
@@ -68,6 +69,7 @@ def directory_listing(directory: str, wish: Wish | None = None) -> Listing:
     overall = _best([item for place in places for item in place.checkpoints], wish)
     series = []
     for place in places:
+        place = _with_pins(place, around)  # noqa: PLW2901  # the same, as far as anybody sees
         best = _best_of(place, overall.metric, wish.mode if wish else roles.AUTO)
         series.append(_marked_series(place, best, resumed, around.name if around else place.run))
     checkpoints = [item for each in series for item in each.checkpoints]
@@ -104,6 +106,31 @@ def resumed_path(run: RunPaths, record: AttemptRecord) -> str:
 def resumed_by(run: RunPaths, item: Checkpoint) -> list[int]:
     """The attempts of a run that went on from this checkpoint."""
     return [record.attempt for record in attempt_records(run) if resumed_path(run, record) == item.path]
+
+
+def _with_pins(place: Series, run: RunPaths | None) -> Series:
+    return msgspec.structs.replace(place, checkpoints=_pinned(place.checkpoints, pins.boards(place.directory, run)))
+
+
+def _pinned(found: list[Checkpoint], boards: list[pins.Board]) -> list[Checkpoint]:
+    """The same, those that are pinned saying so."""
+    held = pins.pinned(boards, [item.path for item in found])
+    pinned = [msgspec.structs.replace(item, pinned=True) if item.path in held else item for item in found] if held else found
+    return _thinned(pinned)
+
+
+def _thinned(found: list[Checkpoint]) -> list[Checkpoint]:
+    """The same, those of other frameworks that were thinned no longer complete: the mark lies beside them."""
+    foreign = [item for item in found if item.layout != OWN.name]
+    marked: set[str] = set()
+    for directory in {item.directory for item in foreign}:
+        marked |= pins.pinned(pins.beside(directory, names.THINNED), [item.path for item in foreign])
+    return [_without_optimizer(item) if item.path in marked else item for item in found] if marked else found
+
+
+def _without_optimizer(item: Checkpoint) -> Checkpoint:
+    reason = "thinned by ckptrun prune: its optimizer's files were taken away"
+    return msgspec.structs.replace(item, state=names.PARTIAL, reason=reason, thinned=True)
 
 
 def _record(run: RunPaths, number: int) -> AttemptRecord | None:
