@@ -12,7 +12,6 @@ from ckptrun.checkpoints import emptying
 from ckptrun.cli import desk, ls, train, words
 from ckptrun.cli.help import Option, Verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
-from ckptrun.config import keys
 from ckptrun.policy import keeping as policies
 from ckptrun.report import gather, working
 from ckptrun.report import pruned as report
@@ -67,9 +66,9 @@ def run(ctx: click.Context, what: tuple[str, ...], *, yes: bool, wait: bool, roo
 
 def _policy(ctx: click.Context) -> Policy:
     """From the options, CKPTRUN_TRAIN_KEEP_… and `retention:` in the file, as a training's."""
-    given = {name: text for name, text in train.given(ctx).items() if name in keys.RETENTION or name == "config"}
+    given = {name: text for name, text in train.given(ctx).items() if name in config.RETENTION or name == "config"}
     settings = config.load(given, os.environ, working_directory(), verb="prune")
-    policy = policies.policy_of((name, getattr(settings, name)) for name in keys.RETENTION)
+    policy = policies.of(settings)
     policies.require(policy)
     return policy
 

@@ -139,7 +139,7 @@ def run(ctx: click.Context, words: Sequence[str], **_options: object) -> int:
     """
     environ = dict(os.environ)
     cwd = working_directory()
-    settings = config.load(given(ctx), environ, cwd)
+    settings = checked(config.load(given(ctx), environ, cwd))
     command = commands.resolve(
         words, literal=ctx.meta["ckptrun.literal"], cwd=settings.chdir or cwd, search=environ.get("PATH", os.defpath)
     )
@@ -149,6 +149,19 @@ def run(ctx: click.Context, words: Sequence[str], **_options: object) -> int:
     return start(
         settings, command, environ=environ, cwd=cwd, clock=time.time, json_out=settings.json, verbosity=settings.verbosity
     )
+
+
+def checked(settings: config.Config) -> config.Config:
+    """The same settings, if the rules of retention among them can be meant.
+
+    Raises:
+        UsageError: they keep nothing, or nobody knows which end of a metric is better.
+    """
+    if settings.retains:
+        from ckptrun.policy import keeping  # noqa: PLC0415  # only who asks for it pays
+
+        keeping.require(keeping.of(settings))
+    return settings
 
 
 def given(ctx: click.Context) -> dict[str, str | Sequence[str]]:

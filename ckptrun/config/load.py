@@ -79,6 +79,11 @@ class Config(Noun, frozen=True, kw_only=True):
         """Whether somebody asked for this value: an option, the environment or the file."""
         return self.sources[name] != "default" and not self.sources[name].startswith("strategy ")
 
+    @property
+    def retains(self) -> bool:
+        """Whether somebody asked for rules of retention: without that nothing is ever removed."""
+        return any(self.given(name) for name in keys.RETENTION)
+
     def explain(self) -> list[tuple[str, Any, str]]:
         """(name as in the file, value as it may be written in the file, source) of every setting of the run."""
         return [

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun import errors
+from ckptrun.config import RETENTION
 from ckptrun.config.keeping import KEEP, KeepBest, KeepEvery
 from ckptrun.model import Checkpoint, Noun
 from ckptrun.policy import roles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from ckptrun.config import Config
 
 
 class Policy(Noun, frozen=True, kw_only=True):
@@ -45,6 +48,11 @@ class Policy(Noun, frozen=True, kw_only=True):
     def asks(self) -> bool:
         """Whether it asks for anything at all: without that nothing is ever removed."""
         return self.keeps or bool(self.max_bytes) or self.until_free is not None or self.thin
+
+
+def of(config: Config) -> Policy:
+    """The policy that a training's settings, or those of `prune`, ask for."""
+    return policy_of((name, getattr(config, name)) for name in RETENTION)
 
 
 def policy_of(settings: Iterable[tuple[str, object]]) -> Policy:

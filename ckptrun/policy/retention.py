@@ -14,29 +14,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ckptrun import names, units
+from ckptrun import names
 from ckptrun.model import Checkpoint, Noun
-from ckptrun.policy import keeping, roles, rules, thinning
+from ckptrun.policy import gates, keeping, roles, rules, thinning
 from ckptrun.policy.order import GUESSES
-from ckptrun.policy.weights import Inode, Scale, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from ckptrun.policy.gates import Around
+
 YOUNG_SECONDS = 60.0
 _ATTEMPT = re.compile(rf"(?<=/{names.ATTEMPTS}/)\d+(?=/{names.OUTPUT}(?:/|$))")
 _NUMBERS = re.compile(r"-?\d+(?:\.\d+)?")
-
-
-class Around(Noun, frozen=True, kw_only=True):
-    """What is known beside the checkpoints themselves; keys and members are their paths."""
-
-    now: float
-    in_use: dict[str, str] = {}  # why somebody needs it: "attempt 3 resumed from it", "run b was branched from it"
-    open: dict[str, str] = {}  # who has one of its files open
-    inodes: dict[str, list[Inode]] = {}  # every name of a file in it
-    free: int | None = None  # bytes free where they lie
-    ours: bool = False  # we hold the run's lease: what has a manifest is written by nobody any more
 
 
 class Judged(Noun, frozen=True, kw_only=True):
@@ -74,10 +64,10 @@ def decide(found: Sequence[Checkpoint], asked: keeping.Policy, around: Around) -
     for members in _families(found):
         kept.update(_kept(found, members, asked, around))
     gone = _order_of_going(found, [index for index in range(len(found)) if index not in kept])
-    goes, spared, freed, notes = _gated(found, gone, asked, around)
+    goes, spared, freed, notes = gates.gated(found, gone, asked, around)
     kept.update({index: [spared] for index in gone if index not in goes})
     thin = list(_thinned(found, kept, around)) if asked.thin else []
-    freed += sum(inode.size for each in thin for inode in _names(each.checkpoint, around) if inode.name in each.files)
+    freed += sum(inode.size for each in thin for inode in gates.names(each.checkpoint, around) if inode.name in each.files)
     return Decision(
         thin=thin,
         keep=[Judged(checkpoint=found[index], reasons=kept[index]) for index in sorted(kept)],
@@ -114,7 +104,7 @@ def _kept(found: Sequence[Checkpoint], members: list[int], asked: keeping.Policy
     for index in members:
         if found[index].state != names.COMPLETE and not found[index].thinned:
             reasons[index] += _untouched(found[index], newer=not whole or index > whole[-1])
-        elif not asked.keeps and not _gates(asked):
+        elif not asked.keeps and not gates.given(asked):
             reasons[index].append("nothing says what goes")
     for place, why in _by_rules([found[index] for index in counted], asked):
         if why not in reasons[counted[place]]:
@@ -159,9 +149,14 @@ def _protections(item: Checkpoint, around: Around) -> list[str]:
         reasons.append(around.in_use[item.path])
     if item.path in around.open:
         reasons.append(f"open: {around.open[item.path]}")
-    if around.now - item.time < YOUNG_SECONDS and not (around.ours and item.layout == "own"):
+    if _young(item, around):
         reasons.append("younger than a minute")
     return reasons
+
+
+def _young(item: Checkpoint, around: Around) -> bool:
+    """Whether somebody may still be writing it."""
+    return around.now - item.time < YOUNG_SECONDS and not (around.ours and item.layout == "own")
 
 
 def _untouched(item: Checkpoint, *, newer: bool) -> list[str]:
@@ -184,43 +179,6 @@ def _order_of_going(found: Sequence[Checkpoint], gone: list[int]) -> list[int]:
     return sorted(gone, key=lambda index: (found[index].state == names.COMPLETE, found[index].time, index))
 
 
-def _gates(asked: keeping.Policy) -> bool:
-    return asked.max_bytes is not None or asked.until_free is not None
-
-
-def _gated(
-    found: Sequence[Checkpoint], gone: list[int], asked: keeping.Policy, around: Around
-) -> tuple[set[int], str, int, list[str]]:
-    """Of `gone`, in this order, as many as the gates want gone; why the others are spared; bytes freed; what could not be met."""
-    scale = Scale()
-    used = total(name for item in found for name in _names(item, around))
-    goes: set[int] = set()
-    for index in gone:
-        if _gates(asked) and not _wanting(asked, used - scale.freed, around, scale.freed):
-            break
-        scale.take(_names(found[index], around))
-        goes.add(index)
-    wanting = _wanting(asked, used - scale.freed, around, scale.freed)
-    notes = [f"{each}: everything that is left is kept by a rule or protected" for each in wanting]
-    return goes, "it need not go: --max-bytes and --until-free are met", scale.freed, notes
-
-
-def _wanting(asked: keeping.Policy, used: int, around: Around, freed: int) -> list[str]:
-    """What the gates still want, in words."""
-    wants = []
-    if asked.max_bytes is not None and used > asked.max_bytes:
-        wants.append(f"{units.size(used)} are more than --max-bytes {units.size(asked.max_bytes)}")
-    if asked.until_free is not None and around.free is not None and around.free + freed < asked.until_free:
-        wants.append(f"{units.size(around.free + freed)} free are less than --until-free {units.size(asked.until_free)}")
-    return wants
-
-
-def _names(item: Checkpoint, around: Around) -> list[Inode]:
-    """The names of its files; of one that was not looked at, one of its size that it shares with nobody."""
-    known = around.inodes.get(item.path)
-    return [Inode(device=-1, number=hash(item.path), size=item.size)] if known is None else known
-
-
 # --- what is thinned ---------------------------------------------------------------------------------------------------
 _RESUMABLE = 2  # newest complete ones of a family that stay resumable: the second is what a start falls back to
 _NEEDED = (roles.PINNED, roles.POINTER)
@@ -234,5 +192,5 @@ def _thinned(found: Sequence[Checkpoint], kept: dict[int, list[str]], around: Ar
             item = found[index]
             needed = {*_NEEDED} & {*item.roles} or item.path in around.in_use or item.path in around.open
             files = thinning.dispensable(item)
-            if index in kept and files and not needed and not (around.now - item.time < YOUNG_SECONDS):
+            if index in kept and files and not needed and not _young(item, around):
                 yield Thinned(checkpoint=item, files=files)

@@ -14,7 +14,7 @@ from ckptrun import errors, names
 from ckptrun.checkpoints import remove, trash, using, verify
 from ckptrun.model import Checkpoint, Identity, Noun
 from ckptrun.policy import retention, roles
-from ckptrun.policy.retention import Around, Decision
+from ckptrun.policy.gates import Around
 from ckptrun.report import gather
 from ckptrun.runs import ledger, records
 from ckptrun.runs import paths as run_paths
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ckptrun.policy.keeping import Policy
-    from ckptrun.policy.retention import Judged
+    from ckptrun.policy.retention import Decision, Judged
     from ckptrun.runs.paths import RunPaths
     from ckptrun.session.permission import Free, Permission
 
@@ -176,7 +176,7 @@ def _write_down(
         return []
     book = ledger.Ledger(run.ledger, allowed, clock)
     try:
-        book.append(PRUNED, by=by, removed=_inside(run, moved), thinned=_inside(run, thinned))
+        book.append(PRUNED, by=by, removed=inside(run, moved), thinned=inside(run, thinned))
     except errors.CkptrunError as error:
         return [f"the ledger does not tell of it: {error.message}"]
     finally:
@@ -184,7 +184,8 @@ def _write_down(
     return []
 
 
-def _inside(run: RunPaths, paths: Sequence[str]) -> list[str]:
+def inside(run: RunPaths, paths: Sequence[str]) -> list[str]:
+    """Paths as the ledger has them: relative to the run."""
     return [os.path.relpath(path, run.dir) for path in paths]
 
 

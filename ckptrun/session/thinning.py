@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def thin(
-    thinned: Sequence[Thinned], place: Callable[[str], str], guard: Callable[[], None], *, by: str, now: float
+    thinned: Sequence[Thinned],
+    place: Callable[[str], str],
+    guard: Callable[[], None],
+    *,
+    by: str,
+    now: float,
+    sync: bool = True,
 ) -> remove.Moved:
     """Take the files away; `guard` is asked before each checkpoint. `place` names the trash for a directory.
 
@@ -29,6 +36,7 @@ def thin(
     """
     moved: list[str] = []
     left: list[str] = []
+    directories: list[str] = []
     for each in thinned:
         guard()
         try:
@@ -37,10 +45,20 @@ def thin(
         except (OSError, manifest.Broken, errors.CkptrunError) as error:
             left.append(f"{each.checkpoint.name} could not be thinned: {error}")
             continue
-        done = remove.move(units, lambda _, at=each.checkpoint.directory: place(at), lambda: None)  # type: ignore[misc]
+        trash = place(each.checkpoint.directory)
+        done = remove.move(units, functools.partial(_always, trash), _allowed, sync=sync)
         moved.append(each.checkpoint.path)
         left += done.left
-    return remove.Moved(moved=moved, left=left)
+        directories += done.directories
+    return remove.Moved(moved=moved, left=left, directories=directories)
+
+
+def _always(trash: str, _directory: str) -> str:
+    return trash
+
+
+def _allowed() -> None:
+    """The guard was asked for all files of a checkpoint at once."""
 
 
 def _mark(each: Thinned, *, by: str, now: float) -> None:

@@ -10,8 +10,8 @@ from ckptrun import errors, names
 from ckptrun.config.keeping import KeepBest, KeepEvery, best, every
 from ckptrun.model import Checkpoint
 from ckptrun.policy import keeping, retention, roles
+from ckptrun.policy.gates import Around
 from ckptrun.policy.keeping import Policy
-from ckptrun.policy.retention import Around
 from ckptrun.policy.weights import Inode
 
 DAY = 86400.0

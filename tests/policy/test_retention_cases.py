@@ -12,7 +12,7 @@ import pytest
 from ckptrun import errors
 from ckptrun.config import keeping as kinds
 from ckptrun.model import Checkpoint
-from ckptrun.policy import keeping, order, retention, roles
+from ckptrun.policy import gates, keeping, order, retention, roles
 
 with open(os.path.join(os.path.dirname(__file__), "retention_cases.json"), encoding="utf-8") as _file:
     _DATA = json.load(_file)
@@ -72,7 +72,7 @@ def survivors(case):
 
 
 def left(found, asked, in_use):
-    around = retention.Around(now=max(item.time for item in found) + 3600, in_use=in_use)
+    around = gates.Around(now=max(item.time for item in found) + 3600, in_use=in_use)
     return [judged.checkpoint for judged in retention.decide(found, asked, around).keep]
 
 
