@@ -27,7 +27,7 @@ _EXAMPLES = [
     ("ckptrun prune digits-3f9a1c --keep-last 3 --keep-best 2", "what would stay, what would go, and why"),
     ("ckptrun prune digits-3f9a1c --keep-last 3 --keep-best 2 --yes", "do it"),
     ("ckptrun prune ./output/checkpoint-dir --keep-daily 7 --keep-every 10000 --yes", "any directory"),
-    ("ckptrun prune --until-free 200G runs/* --yes", "the oldest of each run, until so much is free"),
+    ("ckptrun prune --keep-last 1 --keep-best 1 'sweep-*' --yes", "every run of that name, each by itself"),
 ]
 _CODES = {
     names.EXIT_OK: "done, or there is nothing to do",
@@ -47,6 +47,7 @@ newest attempt resumed from and what another run was branched from, and what can
 def run(ctx: click.Context, what: tuple[str, ...], *, yes: bool, wait: bool, root: str, as_json: bool, **_: object) -> int:
     """Remove checkpoints of runs and directories, except those that are asked to be kept. Without --yes nothing is removed."""
     policy = _policy(ctx)
+    what = tuple(dict.fromkeys(each for word in what for each in ls.matching(word, root)))
     with working.busy("looking at checkpoints", desk.err()):
         places = [_place(each, root) for each in what]
     policies.require_metrics(policy, [item for place in places for item in place.checkpoints])

@@ -259,6 +259,7 @@ def test_several_at_once_and_a_directory_of_runs(run, tmp_path):
         attempt.save(6)
     age(other.paths)
     assert removed(document(tmp_path, "digits", "other", "--keep-last", "1")) == [10, 20, 40, 50, 5]
+    assert removed(document(tmp_path, "dig*", "digits", "--keep-last", "1")) == [10, 20, 40, 50]
     refused = prune(tmp_path, "./runs", "--keep-last", "1", code=2).stderr
     assert "holds runs" in refused
     assert "runs/digits" in refused
