@@ -130,6 +130,14 @@ class Checkpoint(Noun, frozen=True, kw_only=True):
     seconds: float = 0.0
     why_saved: str = ""
     parent: str = ""
+    sized: bool = True  # False: `size` was not looked up
+    entries: tuple[str, ...] = ()  # names in `directory` that are the unit: what is renamed to move or remove all of it
+    shared: tuple[str, ...] = ()  # names in `directory` that it needs and others too: they stay when it goes
+    series: str = ""  # what tells it from other series of the same layout in the same directory
+    follows: bool = False  # its framework rewrites it with every save: as new as the newest of its series
+    reused: bool = False  # its framework gives this name to one after another: last.ckpt, model_best
+    called: tuple[str, ...] = ()  # what its framework calls it: best | pointer
+    guess: bool = False  # recognised by a name that anything might have
     why: str = ""  # of a guess: why this file was taken for a checkpoint
     likeness: int = (
         1  # of an unknown step: 2 sounds like a state (last, ckpt), 1 like neither, 0 like a result (best, final)
@@ -141,6 +149,7 @@ class Series(Noun, frozen=True, kw_only=True):
 
     directory: str
     layout: str
+    name: str = ""  # what tells it from others of the same layout in the same directory
     run: str = ""
     pointer: str = ""  # what a framework's own pointer names
     latest: str = ""  # name, "" = none

@@ -67,11 +67,13 @@ CONTROL = "control"
 INBOX = "inbox"
 REQUEST = "request.json"
 NOTIFY_SOCKET = "notify"  # in the node-local directory, beside the request file
+REQUEUE_ASKED = "requeue"  # there too: the script asked the scheduler to requeue its job
 PROGRESS = "progress.json"
 STOPPED = "stopped.json"  # in control/: the durable mark of a stop by the user
 ANSWERS = "answers"  # in control/: what became of requests from the inbox
 REFUSED = "refused"  # in control/: what came into the inbox and was not a request
 CHECKPOINTS = "checkpoints"
+ELSEWHERE = "elsewhere"  # where a checkpoint lies that is in no run
 ATTEMPTS = "attempts"
 ARRAY_TASK = "{array_task}"  # in a run's name: the number of the task in a scheduler's array
 GROUP = "group"  # in control/: how the tasks of one start on many nodes find each other
@@ -101,6 +103,7 @@ SIDE = ".ckptrun"  # beside directories of other frameworks: pins, trash
 SAVE = "save"
 SAVE_AND_STOP = "save_and_stop"
 STOP_NOW = "stop_now"  # inbox, and from the leader to its followers: `ckptrun stop --now`
+BY_SCRIPT = "the script asked to be requeued"  # the reason of a stop that nobody outside wanted
 
 # --- checkpoint states -------------------------------------------------------------------------------------------------
 COMPLETE = "complete"

@@ -2,6 +2,10 @@
 
 scan        all checkpoints of a run or under a directory, oldest first
 own         ckptrun's own layout, read at ten thousand a second
+foreign     everybody else's, one directory at a time
+measure     files, sizes, times
+siblings    what one lacks and all others have
+hints       pointers, and metrics in small files
 manifest    checkpoint.json: the proof that one of ours is whole
 verify      is it whole? quickly by sizes and structure, deeply by every byte
 wholeness   what that means for each layout

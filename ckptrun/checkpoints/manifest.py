@@ -43,7 +43,7 @@ def read(directory: str, patience: Patience | None = None) -> Manifest:
         Broken: there is none (partial), it is none or names impossible files (corrupt), it cannot be read or is of a later
             format (unknown).
     """
-    path = os.path.join(directory, names.MANIFEST)
+    path = f"{directory}/{names.MANIFEST}"
     return parse((patience or Patience()).read(lambda: reading.small(path, LARGEST), names.MANIFEST))
 
 

@@ -34,7 +34,7 @@ def inspect(directory: str, claim: Claim, place: str, patience: Patience, *, siz
             require_sizes(path, found.files, patience)
     except Broken as broken:
         return _broken(directory, claim, place, broken) if os.path.lexists(path) else None
-    item = _whole(directory, claim, place, found)
+    item = _whole(directory, path, claim, place, found)
     if found.thinned:
         left = [f"{claim.name}/{name}" for name in found.thinned if os.path.lexists(os.path.join(path, name))]
         files = [*item.files, *left]  # a prune that was killed
@@ -47,9 +47,8 @@ def thinned(files: Sequence[str]) -> str:
     return f"thinned by ckptrun prune: {', '.join(files[:3])}{' and more' if len(files) > 3 else ''} taken away"
 
 
-def _whole(directory: str, claim: Claim, place: str, found: Manifest) -> Checkpoint:
+def _whole(directory: str, path: str, claim: Claim, place: str, found: Manifest) -> Checkpoint:
     name = claim.name
-    path = os.path.join(directory, name)
     return Checkpoint(
         name=name,
         path=path,
@@ -62,6 +61,7 @@ def _whole(directory: str, claim: Claim, place: str, found: Manifest) -> Checkpo
         metrics=manifest.metrics(found),
         time=_time(found.created, path),
         size=sum([entry.size for entry in found.files]),
+        entries=(name,),
         files=[f"{name}/{names.MANIFEST}", *[f"{name}/{entry.path}" for entry in found.files]],
         request=found.request,
         seconds=found.seconds,
@@ -80,6 +80,7 @@ def _broken(directory: str, claim: Claim, place: str, broken: Broken) -> Checkpo
         place=place,
         step=claim.step,
         time=_modified(path),
+        entries=(claim.name,),
         files=[claim.name],
         state=broken.state,
         reason=broken.reason,

@@ -40,16 +40,11 @@ class Moved(Noun, frozen=True, kw_only=True):
     directories: list[str] = []
 
 
-def entries(item: Checkpoint) -> list[str]:
-    """The entries of its directory that a checkpoint consists of."""
-    first = os.path.relpath(item.path, item.directory).split(os.sep)[0]
-    return list(dict.fromkeys([first, *(name.split(os.sep)[0] for name in item.files)]))
-
-
 def units(items: Sequence[Checkpoint], others: Iterable[Checkpoint]) -> list[Unit]:
     """What goes with each of `items`, as it is now: all of it but what `others`, which stay, need too."""
-    needed = {(other.directory, name) for other in others for name in entries(other)}
-    return [_unit(item, [name for name in entries(item) if (item.directory, name) not in needed]) for item in items]
+    needed = {(other.directory, name) for other in others for name in other.entries}
+    needed |= {(other.directory, name) for other in (*items, *others) for name in other.shared}
+    return [_unit(item, [name for name in item.entries if (item.directory, name) not in needed]) for item in items]
 
 
 def file_unit(path: str, name: str) -> Unit:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ckptrun import names
 from ckptrun.checkpoints import manifest, own
 from ckptrun.checkpoints.reading import Broken, Patience
-from ckptrun.layouts import match
+from ckptrun.layouts import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ def judge(checkpoint: Checkpoint, *, deep: bool, patience: Patience, tell: Tell)
     Raises:
         Broken: with the state and the reason.
     """
-    layout = match.layout(checkpoint.layout)
+    layout = catalogue.layout(checkpoint.layout)
     return _JUDGES[layout.check if layout else "files"](checkpoint, deep, patience, tell)
 
 
@@ -46,7 +46,7 @@ def _by_files(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: Tell
     from ckptrun.checkpoints import kinds  # noqa: PLC0415  # only where there are files that are not ours
 
     findings = []
-    for name in checkpoint.files:
+    for name in _files(checkpoint) if deep else checkpoint.files:
         path = os.path.join(checkpoint.directory, name)
         try:
             kinds.check(path, deep=deep, patience=patience)
@@ -60,7 +60,22 @@ def _by_files(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: Tell
     return ""
 
 
-_JUDGES: dict[str, Judge] = {"manifest": _by_manifest, "files": _by_files}
+def _by_structure(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: Tell) -> str:  # noqa: FBT001  # one signature for all
+    """What names tell was found out by the scan; what is left to do is to look at every file."""
+    return _by_files(checkpoint, deep, patience, tell) if deep else ""
+
+
+def _files(checkpoint: Checkpoint) -> list[str]:
+    """All files of the unit as they are now: a scan may have listed no more than its directory."""
+    found = []
+    for name in checkpoint.entries or checkpoint.files:
+        path = os.path.join(checkpoint.directory, name)
+        below = os.path.isdir(path) and not os.path.islink(path)
+        found += [f"{name}/{inside}" for inside in members(path)] if below else [name]
+    return found
+
+
+_JUDGES: dict[str, Judge] = {"manifest": _by_manifest, "files": _by_files, "structure": _by_structure}
 
 
 def _require_digests(path: str, files: list[FileEntry], patience: Patience, tell: Tell) -> None:

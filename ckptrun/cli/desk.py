@@ -13,8 +13,9 @@ from ckptrun.policy import roles
 from ckptrun.report import paper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from ckptrun.layouts.catalogue import Layout
     from ckptrun.model import Identity
     from ckptrun.report.paper import Paper
 
@@ -62,6 +63,19 @@ def metric_options(function: Function) -> Function:
     ends = click.Choice([roles.MIN, roles.MAX, roles.AUTO])
     mode = click.option("--mode", type=ends, default=roles.AUTO, help="Which end of it is better.  [default: by its name]")
     return metric(mode(function))
+
+
+def layouts(patterns: Sequence[str]) -> tuple[Layout, ...]:
+    """The layouts of what the user's patterns name.
+
+    Raises:
+        UsageError: one cannot be understood.
+    """
+    if not patterns:
+        return ()
+    from ckptrun.layouts import patterns as made  # noqa: PLC0415  # only where there are patterns
+
+    return made.layouts(patterns)
 
 
 def print_document(document: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ckptrun import errors, names
-from ckptrun.cli import desk
+from ckptrun.cli import desk, queue
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.report import gather, listing, overview, refs, standing, working
@@ -30,21 +30,39 @@ if TYPE_CHECKING:
         ("ckptrun ls digits-3f9a1c", "a run's checkpoints, oldest first"),
         ("ckptrun ls 'sweep-*'", "those of all runs that match"),
         ("ckptrun ls --metric val_acc --mode max digits-3f9a1c", "the best by another metric"),
+        ("ckptrun ls --pattern 'ckpt-{epoch:02d}-{val_loss:.2f}.keras' ./out", "names that say what their numbers are"),
         ("ckptrun ls ./output --json", "any directory, for a program"),
     ],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
 @click.argument("what", nargs=-1, type=RUN, metavar="[DIR|RUN]...")
 @desk.metric_options
+@click.option(
+    "--pattern",
+    "patterns",
+    multiple=True,
+    metavar="NAME",
+    help="How your checkpoints are called: 'ckpt-{epoch:02d}-{val_loss:.2f}.keras'.",
+)
+@click.option("--no-size", is_flag=True, help="Look up no sizes and times: for very many files on a slow filesystem.")
 @root_option
 @json_option
-def command(what: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool) -> int:
+def command(
+    *,
+    what: tuple[str, ...],
+    metric: str,
+    mode: str,
+    patterns: tuple[str, ...],
+    no_size: bool,
+    root: str,
+    as_json: bool,
+) -> int:
     """List runs, or the checkpoints of a run or a directory.
 
     An argument with a slash or a leading dot is a path; another is a run, or else a directory.
     """
     gc.disable()  # a listing makes many objects that all live to its end: looking for garbage among them takes a fifth of the time
-    wish = gather.Wish(metric, mode)
+    wish = gather.Wish(metric, mode, not no_size, desk.layouts(patterns))
     if not what:
         return _runs(root, as_json=as_json)
     with working.busy("looking at checkpoints", desk.err()):
@@ -107,14 +125,20 @@ def _print(listings: Sequence[Listing], page: Paper, now: float) -> None:
 
 def _runs(root: str, *, as_json: bool) -> int:
     me, now = desk.me(), desk.now()
-    found = run_paths.all_runs(root)
-    seen = [overview.look(run, me, now) for run in working.over(found, "looking at runs", desk.err())]
+    runs = run_paths.all_runs(root)
+    seen = [overview.look(run, me, now) for run in working.over(runs, "looking at runs", desk.err())]
+    # Slurm is asked about runs only that may wait in its queue: the others say by themselves how they are.
+    found = queue.look(each.run for each in seen if each.holder is None and each.outcome != names.COMPLETED)
     if as_json:
-        desk.print_document(overview.document(seen))
+        fields = [{**overview.fields(each), "queue": queue.fields(found.jobs.get(each.run.dir))} for each in seen]
+        desk.print_document({"format": names.FORMAT, "runs": fields, "queue_trouble": found.trouble or None})
         return names.EXIT_OK
     page = desk.out()
     if page.terminal and not seen:
         page.line(f"no runs in {root} yet: `ckptrun train SCRIPT` begins one, --root DIR looks elsewhere")
         return names.EXIT_OK
-    page.table(standing.COLUMNS, [standing.row(each) for each in seen])
+    waiting = {directory: job.text for directory, job in found.jobs.items() if job.waits}
+    page.table(standing.COLUMNS, [standing.row(each, queued=waiting.get(each.run.dir, "")) for each in seen])
+    if found.trouble:
+        desk.err().line(found.trouble)
     return names.EXIT_OK

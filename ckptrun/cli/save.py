@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ckptrun import names, units
-from ckptrun.cli import asking, desk, words
+from ckptrun.cli import asking, desk, queue, words
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.report import gather, refs
@@ -48,7 +48,9 @@ def command(run: str, timeout: float | None, no_wait: bool, root: str, as_json: 
     where = refs.the_run(run, root=root, cwd=working_directory())
     holder = asking.who_runs(where)
     if holder is None:
-        return _result(where, as_json=as_json, ok=False, text="nobody runs it")
+        waiting = queue.look([where]).jobs.get(where.dir)
+        text = "nobody runs it" + (f": {waiting.text}" if waiting is not None and waiting.waits else "")
+        return _result(where, as_json=as_json, ok=False, text=text)
     begun = time.monotonic()
     request = asking.ask(where, holder, names.SAVE, what="ckptrun save")
     if no_wait:

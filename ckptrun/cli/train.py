@@ -86,6 +86,7 @@ _OPTIONS = {
         ("--signal-means", "save|stop", "What the script does on it: save and go on, or save and stop.  [default: stop, unless it says otherwise]"),
         ("--time-limit", "TIME", "End the attempt after this time, saved.  [default: the scheduler's]"),
         ("--stall-timeout", "TIME", "Save and end when there is no step and no output for so long.  [default: off]"),
+        ("--pattern", "NAME", "How the script calls its checkpoints, where their names do not tell: 'ckpt-{epoch:02d}.pt'. May be repeated."),
     ],
     "Resuming": [
         ("--on-resume", "ARGS", "Arguments added only when there is something to resume from."),

@@ -88,6 +88,7 @@ _TABLE = (
     ),
     Key(name="time_limit", kind=kinds.duration_or_off, example="4h", unset="the scheduler's, if it has one"),
     Key(name="stall_timeout", kind=kinds.duration_or_off, example="30m", unset="off"),
+    Key(name="patterns", option_name="pattern", kind=kinds.pattern, example="'ckpt-{epoch:02d}.pt'", default=[], many=True),
     # resuming
     Key(name="on_resume", kind=kinds.arguments, example="'--resume {resume_from}'", default=[]),
     Key(name="resume_at", kind=kinds.whole(0), example="1200", unset="the newest whole checkpoint", not_in_file=_ONE_CALL),
@@ -114,6 +115,7 @@ _TABLE = (
         unset="scheduler if the job can be requeued, else exit",
     ),
     Key(name="max_failures", path="restart.max_failures", kind=kinds.whole(0), example="3", default=3),
+    Key(name="catch_requeue", path="restart.catch_requeue", kind=kinds.flag, example="no", default=True, option_name="-"),
     Key(name="preempt_exit_code", kind=kinds.exit_code, example="85", default=names.EXIT_AGAIN),
     Key(name="child_preempt_code", kind=kinds.whole(1, 255), example="75"),
     # what is kept

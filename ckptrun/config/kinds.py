@@ -6,6 +6,7 @@ The same text means the same in an option, a variable and a file. `base` is the 
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,26 @@ def text(given: str, _base: str) -> str:
     """Anything but nothing."""
     if not given:
         raise ValueError("it is empty")
+    return given
+
+
+# Fields of a pattern that count; any other measures something.
+COUNTS = {"step": "step", "steps": "step", "iter": "step", "iteration": "step", "global_step": "step", "epoch": "epoch"}
+FIELD = re.compile(r"\{(?P<name>[A-Za-z_][\w/.-]*)(?:![rsa])?(?::[^{}]*)?\}")
+
+
+def pattern(given: str, _base: str) -> str:
+    """How checkpoints are called, as a template with fields: `ckpt-{epoch:02d}-{val_loss:.2f}.keras`."""
+    rest = FIELD.sub("", given.rstrip("/"))
+    fields = [COUNTS.get(found["name"], found["name"]) for found in FIELD.finditer(given)]
+    if not fields:
+        raise ValueError("it has no field such as {epoch:02d} or {step}")
+    if "/" in rest:
+        raise ValueError("it is a name in a directory, not a path: a slash may only stand at its end")
+    if re.search(r"[{}]", rest):
+        raise ValueError("a bracket is open, or holds something that is no name")
+    if len(set(fields)) < len(fields):
+        raise ValueError("a field stands in it twice")
     return given
 
 

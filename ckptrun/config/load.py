@@ -37,6 +37,7 @@ class Config(Noun, frozen=True, kw_only=True):
     signal_means: str | None
     time_limit: float | None
     stall_timeout: float | None
+    patterns: list[str]
     on_resume: list[str]
     resume_at: int | None
     from_ref: str | None
@@ -46,6 +47,7 @@ class Config(Noun, frozen=True, kw_only=True):
     done_when: kinds.DoneWhen | None
     restart_by: str | None
     max_failures: int
+    catch_requeue: bool
     preempt_exit_code: int
     child_preempt_code: int | None
     keep_last: int

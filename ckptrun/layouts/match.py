@@ -10,71 +10,82 @@ from ckptrun.layouts import catalogue
 from ckptrun.layouts.claim import UNFINISHED, Claim, Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ckptrun.layouts.catalogue import Layout
-    from ckptrun.layouts.claim import Guesser
-
-_IN_NAMES = ("step", "epoch")
+    from ckptrun.layouts.claim import Inside
 
 
-def claims(entries: Iterable[Entry], layouts: tuple[Layout, ...] = catalogue.CATALOGUE) -> list[Claim]:
-    """Every checkpoint that the entries of one directory are, in no particular order."""
+def claims(
+    entries: Iterable[Entry],
+    *,
+    where: str = "",
+    inside: Inside = lambda _: (),
+    timed: Callable[[Entry], Entry] = lambda entry: entry,
+    patterns: tuple[Layout, ...] = (),
+) -> list[Claim]:
+    """Every checkpoint that the entries of the directory called `where` are, in no particular order.
+
+    `inside` names what a directory below holds, `timed` looks up when a file was modified; both are asked only where it matters.
+    `patterns` are the user's own layouts, which come first.
+    """
     found: list[Claim] = []
     left: list[Entry] = []
     for entry in entries:
-        claim = _by_name(entry, layouts)
+        claim = _own(entry)
         if claim is None:
             left.append(entry)
         else:
             found.append(claim)
-    for guess in _guessers() if left else ():
-        guesses = guess(left)
-        taken = {name for claim in guesses for name in claim.files}
-        left = [entry for entry in left if entry.name not in taken]
-        found.extend(guesses)
+    if any(not entry.link for entry in left):
+        found.extend(_others(left, where, inside, timed, patterns))
     return found
 
 
-def _guessers() -> tuple[Guesser, ...]:
-    from ckptrun.layouts import series, single  # noqa: PLC0415  # a run that holds nothing but ours need not load them
+def _others(
+    left: list[Entry], where: str, inside: Inside, timed: Callable[[Entry], Entry], patterns: tuple[Layout, ...]
+) -> list[Claim]:
+    # ruff: noqa: PLC0415  # a run that holds nothing but ours need not load them
+    from ckptrun.layouts import frameworks, series, single
 
-    return series.claims, single.claims
-
-
-def layout(name: str) -> Layout | None:
-    """The literal of that name; None for guesses."""
-    return next((item for item in catalogue.CATALOGUE if item.name == name), None)
-
-
-def _by_name(entry: Entry, layouts: tuple[Layout, ...]) -> Claim | None:
-    for item in layouts:
-        if entry.directory is not item.directory or entry.link:
-            continue  # what a link leads to is claimed where it lies
-        complete, unfinished = _expressions(item)
-        if found := complete.fullmatch(entry.name):
-            return _claim(item, entry, found, "")
-        if unfinished and (found := unfinished.fullmatch(entry.name)):
-            return _claim(item, entry, found, UNFINISHED)
-    return None
+    layouts = patterns + catalogue.frameworks()
+    found = frameworks.claims(left, where=where, inside=inside, layouts=layouts)
+    left = _without(left, found)
+    found.extend(series.claims(left))
+    left = _without(left, found)
+    found.extend(single.claims([timed(entry) for entry in left if single.may_be(entry)]))
+    return found
 
 
-def _claim(item: Layout, entry: Entry, found: re.Match[str], unfinished: str) -> Claim:
-    groups = found.groupdict()
+def _without(entries: list[Entry], claims: list[Claim]) -> list[Entry]:
+    taken = {name for claim in claims for name in claim.files} | {name for claim in claims for name in claim.shared}
+    return [entry for entry in entries if entry.name not in taken]
+
+
+def _own(entry: Entry) -> Claim | None:
+    if not entry.directory or entry.link:
+        return None  # what a link leads to is claimed where it lies
+    complete, unfinished = _expressions()
+    found = complete.fullmatch(entry.name)
+    if found is None:
+        if (found := unfinished.fullmatch(entry.name)) is None:
+            return None
+        return _claim(entry, found, UNFINISHED)
+    return _claim(entry, found, "")
+
+
+def _claim(entry: Entry, found: re.Match[str], unfinished: str) -> Claim:
     return Claim(
-        layout=item.name,
+        layout=catalogue.OWN.name,
         name=entry.name,
         files=[entry.name],
-        directory=entry.directory,
-        step=int(groups["step"]) if groups.get("step") else None,
-        epoch=int(groups["epoch"]) if groups.get("epoch") else None,
-        metrics={key: float(value) for key, value in groups.items() if key not in _IN_NAMES and value},
-        time=entry.time,
+        directory=True,
+        step=int(found["step"]),
         unfinished=unfinished,
     )
 
 
 @functools.cache
-def _expressions(item: Layout) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
-    unfinished = re.compile(item.unfinished, re.DOTALL) if item.unfinished else None
-    return re.compile(item.entry, re.DOTALL), unfinished
+def _expressions() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    (entry,), (unfinished,) = catalogue.OWN.entry, catalogue.OWN.unfinished
+    return re.compile(entry, re.DOTALL), re.compile(unfinished, re.DOTALL)

@@ -82,6 +82,14 @@ def holds_state(name: str) -> bool:
     return extension(name) in CHECKPOINT_EXTENSIONS | GENERAL_EXTENSIONS | {".bin"} or name.endswith(".distcp")
 
 
+def is_something_else(name: str) -> bool:
+    """Does a name say that it is no state, such as `results_100.json`, or a piece of one?"""
+    said = set(words(name))
+    if said & PIECE_WORDS:
+        return True
+    return bool(said & OTHER_WORDS) and not said & (STATE_WORDS | MODEL_WORDS | RESULT_WORDS)
+
+
 def sounds(name: str) -> int:
     """How much a name sounds like a state to continue from: 2 last, ckpt, state; 1 model or nothing; 0 best, final; -1 something else."""
     kind = extension(name)

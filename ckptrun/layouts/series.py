@@ -128,7 +128,8 @@ def _claim(entry: Entry, texts: tuple[str, ...], numbers: list[str], column: int
         step=int(numbers[column]),
         epoch=int(numbers[epochs[0]]) if epochs else None,
         metrics={_metric(texts, i): float(n) for i, n in enumerate(numbers) if "." in n and _metric(texts, i)},
-        time=entry.time,
+        guess=True,
+        series="#".join(texts),
         unfinished=UNFINISHED if naming.final_name(entry.name) and not entry.directory else "",
         why=f"{entry.name}: {count}",
     )

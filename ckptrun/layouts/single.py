@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 NAME = "single"
 _MOST = 8  # of one directory: whoever keeps more files has no one file that is the state
 _WHY = ("though it sounds like a result", "and nothing speaks against it", "and it sounds like one to continue from")
+_FOLLOWS = frozenset(("last", "latest", "current"))
 _PART = re.compile(r"\d[-_]of[-_]\d|(?:rank|shard|part|chunk|worker|fold|[tpdm]p)[-_.]?\d", re.IGNORECASE)
+
+
+def may_be(entry: Entry) -> bool:
+    """Could this file be one? Decided before anybody looks up its time."""
+    return not entry.directory and not entry.link and _claim(entry) is not None
 
 
 def claims(entries: Sequence[Entry]) -> list[Claim]:
@@ -46,6 +52,9 @@ def _claim(entry: Entry) -> Claim | None:
         files=[entry.name],
         time=entry.time,
         unfinished=UNFINISHED if final else "",
+        guess=True,
+        follows=bool(_FOLLOWS & set(naming.words(entry.name))) and not final,
+        best=likeness == 0 and "best" in naming.words(entry.name),
         why=_WHY[likeness],
         likeness=likeness,
     )

@@ -62,6 +62,9 @@ class Platform(Protocol):
     def why_stopped(self) -> Why | None:
         """Why the platform signalled us, None if it did not; may take 6 s."""
 
+    def programs(self) -> dict[str, str]:
+        """Programs, by name, that the script shall find in place of the platform's own."""
+
     def can_restart(self) -> bool:
         """Whether the platform starts this job again when it is asked to."""
 

@@ -280,6 +280,10 @@ class Kubernetes:
         self._hear(PATIENCE)
         return explain(self._seen, self._clock()) if self._seen_since_signal else None
 
+    def programs(self) -> dict[str, str]:
+        """None: a pod has nothing that starts it again."""
+        return {}
+
     def can_restart(self) -> bool:
         """Nobody is asked to here: whoever owns the pod sees the exit code."""
         return False

@@ -55,6 +55,10 @@ class Local:
         """Unknown: the signal itself is all there is."""
         return None
 
+    def programs(self) -> dict[str, str]:
+        """None: there is nothing that starts again what runs here."""
+        return {}
+
     def can_restart(self) -> bool:
         """Nobody here does; whoever sees the exit code may."""
         return False

@@ -140,7 +140,7 @@ def again(history: Sequence[AttemptRecord], *, max_failures: int, by_self: bool 
         return Again(restart=False, why=spent, spent=True)
     failures = _failures_since_checkpoint(recent)
     if not counts(last):
-        asked_from_outside = bool(last.request or last.notice)
+        asked_from_outside = bool(last.request or last.notice) and not last.notice.startswith(names.BY_SCRIPT)
         return Again(restart=not (by_self and asked_from_outside), why=f"{last.outcome}: does not count against the budget")
     delay = min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** (len(failures) - 1)) * (0.5 + jitter)
     return Again(

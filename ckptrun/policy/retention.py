@@ -5,8 +5,9 @@
     gates      of what no rule keeps, oldest first, only so much goes as --max-bytes and --until-free need
 
 A family is what one numbering counts: one layout in one place, in all attempts of a run; of files that were recognised by their names,
-those that differ in numbers only (a generator's and a discriminator's are two, or keeping the last would part a couple). Only complete checkpoints count. Partial and corrupt ones that are older than the newest complete one go; newer ones may be being
-written, and of what could not be read nobody knows what it is.
+those that differ in numbers only (a generator's and a discriminator's are two, or keeping the last would part a couple). Only complete
+checkpoints count, and only those that have a name of their own: `last.ckpt` is the framework's to rewrite. Partial and corrupt ones that
+are older than the newest complete one go; newer ones may be being written, and of what could not be read nobody knows what it is.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def decide(found: Sequence[Checkpoint], asked: keeping.Policy, around: Around) -
 
 def family(item: Checkpoint) -> tuple[str, str, str]:
     """What a checkpoint is counted together with."""
-    shape = _NUMBERS.sub("#", item.name) if item.layout in GUESSES else ""
+    shape = _NUMBERS.sub("#", item.name) if item.layout in GUESSES else item.series
     return item.layout, _ATTEMPT.sub("#", item.directory), shape
 
 
@@ -94,8 +95,11 @@ def _families(found: Sequence[Checkpoint]) -> Iterable[list[int]]:
 def _kept(found: Sequence[Checkpoint], members: list[int], asked: keeping.Policy, around: Around) -> dict[int, list[str]]:
     """Those of one family that stay, with all reasons: what protects them first."""
     whole = _whole(found, members)
-    counted = [index for index in members if _counts(found[index])]
+    reused = {found[index].name: index for index in whole if found[index].reused}  # the newest attempt's of each name
+    counted = [index for index in members if _counts(found[index]) and index not in reused.values()]
     reasons: dict[int, list[str]] = {index: _protections(found[index], around) for index in members}
+    for index in reused.values():
+        reasons[index].append("its framework gives that name to one after another")
     if whole and _NEWEST not in reasons[whole[-1]]:
         reasons[whole[-1]].insert(0, _NEWEST)
     written = max(whole, key=lambda index: found[index].time, default=-1)
@@ -145,6 +149,8 @@ _ROLES = {
 
 def _protections(item: Checkpoint, around: Around) -> list[str]:
     reasons = [why for role, why in _ROLES.items() if role in item.roles]
+    if roles.BEST in item.called and roles.BEST not in item.roles:
+        reasons.append("its framework calls it best")
     if item.path in around.in_use:
         reasons.append(around.in_use[item.path])
     if item.path in around.open:

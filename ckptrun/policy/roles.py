@@ -87,12 +87,17 @@ def direction(metric: str) -> str:
 
 
 def best(checkpoints: Iterable[Checkpoint], metric: str = "", mode: str = AUTO) -> Best:
-    """The best complete (or thinned) checkpoint; of equals the later one; NaN and infinities are never best.
+    """The best complete (or thinned) checkpoint: what its framework calls so, unless a metric is named; else by a metric.
+
+    Of equals the later one; NaN and infinities are never best.
 
     Raises:
         UsageError: no checkpoint has `metric`, or its direction cannot be known and `mode` is auto.
     """
-    whole = [item for item in checkpoints if (item.state == names.COMPLETE or item.thinned) and item.metrics]
+    usable = [item for item in checkpoints if item.state == names.COMPLETE or item.thinned]
+    if not metric and (called := _called_best(usable)):
+        return Best(checkpoint=called, why="what its framework calls so")
+    whole = [item for item in usable if item.metrics]
     known = sorted({name for item in whole for name in item.metrics})
     if not metric:
         metric = _chosen(known)
@@ -119,10 +124,9 @@ def marked(
     latest: Checkpoint | None = None,
     best: Checkpoint | None = None,
     resumed: Collection[str] = (),
-    pointed: Collection[str] = (),
 ) -> list[Checkpoint]:
-    """The same checkpoints bearing their roles. `resumed` and `pointed` hold paths: what attempts resumed from, what pointers lead to."""
-    return [_with_roles(item, _roles(item, latest, best, resumed, pointed)) for item in checkpoints]
+    """The same checkpoints bearing their roles. `resumed` holds the paths of what attempts resumed from."""
+    return [_with_roles(item, _roles(item, latest, best, resumed)) for item in checkpoints]
 
 
 def latest(checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
@@ -130,21 +134,26 @@ def latest(checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
     return next((item for item in reversed(checkpoints) if item.state == names.COMPLETE), None)
 
 
-def _roles(
-    item: Checkpoint, latest: Checkpoint | None, best: Checkpoint | None, resumed: Collection[str], pointed: Collection[str]
-) -> list[str]:
-    held = (
-        (LATEST, item is latest),
-        (BEST, item is best),
-        (PINNED, item.pinned),
-        (RESUMED_FROM, item.path in resumed),
-        (POINTER, item.path in pointed),
-    )
-    return [role for role, holds in held if holds]
+def _roles(item: Checkpoint, latest: Checkpoint | None, best: Checkpoint | None, resumed: Collection[str]) -> list[str]:
+    held = [LATEST] if item is latest else []
+    if item is best:
+        held.append(BEST)
+    if item.pinned:
+        held.append(PINNED)
+    if item.path in resumed:
+        held.append(RESUMED_FROM)
+    if POINTER in item.called:
+        held.append(POINTER)
+    return held
 
 
 def _with_roles(item: Checkpoint, roles: list[str]) -> Checkpoint:
     return item if roles == item.roles else msgspec.structs.replace(item, roles=roles)
+
+
+def _called_best(complete: Sequence[Checkpoint]) -> Checkpoint | None:
+    """What a framework calls its best; of several (one for each metric, or renewed) the latest."""
+    return next((item for item in reversed(complete) if BEST in item.called), None)
 
 
 def _extreme(whole: Iterable[Checkpoint], metric: str, way: str) -> Checkpoint | None:

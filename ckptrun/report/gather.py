@@ -19,17 +19,21 @@ from ckptrun.runs import pins, records
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ckptrun.layouts.catalogue import Layout
     from ckptrun.model import AttemptRecord, Checkpoint
     from ckptrun.runs.paths import RunPaths
+    from ckptrun.runs.records import RunRecord
 
 _UP = 4  # checkpoints/NAME/… and attempts/NNNN/output/SUB/NAME are at most so deep inside a run
 
 
 class Wish(Noun, frozen=True):
-    """Which metric picks the best, and which end of it is better."""
+    """Which metric picks the best, which end of it is better, whether sizes are looked up, and the user's own layouts."""
 
     metric: str = ""
     mode: str = roles.AUTO
+    sizes: bool = True
+    patterns: tuple[Layout, ...] = ()
 
 
 def run_listing(run: RunPaths, wish: Wish | None = None) -> Listing:
@@ -39,19 +43,19 @@ def run_listing(run: RunPaths, wish: Wish | None = None) -> Listing:
         UsageError: the metric is not there, or its better end is not known.
         IoFailure: a directory could not be read.
     """
-    found = _pinned(scan.scan_run(run.checkpoints, run.attempts, sizes=True), pins.boards(run.dir, run))
-    best = _best(found, wish)
-    pointers = {place: scan.pointer(*place) for place in {(item.directory, item.layout) for item in found}}
-    pointed = {os.path.join(directory, name) for (directory, _), name in pointers.items() if name}
-    marked = roles.marked(
-        found, latest=roles.latest(found), best=best.checkpoint, resumed=resumed_paths(run), pointed=pointed
-    )
+    wish = wish or Wish()
+    patterns = wish.patterns + recorded_patterns(run_record(run))
+    looked = scan.look_run(run.checkpoints, run.attempts, sizes=wish.sizes, patterns=patterns)
+    found = [item for item in looked.checkpoints if not item.name.startswith(names.TMP_PREFIX)]
+    found = _pinned(found, pins.boards(run.dir, run))
+    best = roles.best(found, wish.metric, wish.mode)
+    marked = roles.marked(found, latest=roles.latest(found), best=best.checkpoint, resumed=resumed_paths(run))
     return Listing(
         title=run.name,
         base=run.dir,
         run=run.name,
         checkpoints=marked,
-        series=_grouped(marked, run.name, best.checkpoint, pointers),
+        series=_grouped(marked, run.name, best.checkpoint, looked.pointers),
         metric=best.metric,
         best=best.why if best.checkpoint else "",
     )
@@ -65,16 +69,23 @@ def directory_listing(directory: str, wish: Wish | None = None) -> Listing:
     """
     around = run_around(directory)
     resumed = resumed_paths(around) if around else set()
-    places = scan.scan_directory(directory)
-    overall = _best([item for place in places for item in place.checkpoints], wish)
-    series = []
-    for place in places:
-        place = _with_pins(place, around)  # noqa: PLW2901  # the same, as far as anybody sees
-        best = _best_of(place, overall.metric, wish.mode if wish else roles.AUTO)
-        series.append(_marked_series(place, best, resumed, around.name if around else place.run))
-    checkpoints = [item for each in series for item in each.checkpoints]
-    why = overall.why if overall.checkpoint else ""
-    return Listing(title=directory, base=directory, checkpoints=checkpoints, series=series, metric=overall.metric, best=why)
+    wish = wish or Wish()
+    looked = scan.look_directory(directory, sizes=wish.sizes, patterns=wish.patterns)
+    found = msgspec.structs.replace(looked, checkpoints=_with_pins(looked.checkpoints, around))
+    overall = roles.best(found.checkpoints, wish.metric, wish.mode)  # complains of a metric that none has
+    series, reasons = [], {}
+    for place in scan.series_of(found):
+        best = _best_of(place, wish)
+        reasons.update({best.why: best.metric} if best.checkpoint else {})
+        series.append(_marked_series(place, best.checkpoint, resumed, around.name if around else place.run))
+    return Listing(
+        title=directory,
+        base=directory,
+        checkpoints=[item for each in series for item in each.checkpoints],
+        series=series,
+        metric=overall.metric or next(filter(None, reasons.values()), ""),
+        best=", ".join(reasons),
+    )
 
 
 def run_around(path: str) -> RunPaths | None:
@@ -85,6 +96,27 @@ def run_around(path: str) -> RunPaths | None:
             return run_paths.RunPaths(dir=directory)
         directory = os.path.dirname(directory)
     return None
+
+
+def run_record(run: RunPaths) -> RunRecord | None:
+    """What run.yaml says; None where it says nothing that can be understood."""
+    try:
+        return records.read_run(run)
+    except errors.CkptrunError:
+        return None
+
+
+def recorded_patterns(record: RunRecord | None) -> tuple[Layout, ...]:
+    """The layouts of the patterns that a run was started with."""
+    setting = record.settings.get("patterns") if record else None
+    if setting is None or not isinstance(setting.value, list) or not setting.value:
+        return ()
+    from ckptrun.layouts import patterns  # noqa: PLC0415  # only where there are patterns
+
+    try:
+        return patterns.layouts(str(each) for each in setting.value)
+    except errors.CkptrunError:  # edited by hand
+        return ()
 
 
 def attempt_records(run: RunPaths) -> list[AttemptRecord]:
@@ -108,8 +140,12 @@ def resumed_by(run: RunPaths, item: Checkpoint) -> list[int]:
     return [record.attempt for record in attempt_records(run) if resumed_path(run, record) == item.path]
 
 
-def _with_pins(place: Series, run: RunPaths | None) -> Series:
-    return msgspec.structs.replace(place, checkpoints=_pinned(place.checkpoints, pins.boards(place.directory, run)))
+def _with_pins(found: list[Checkpoint], run: RunPaths | None) -> list[Checkpoint]:
+    """The same, each with what is known of it: outside of runs, the marks of a directory lie beside it."""
+    if run is not None:
+        return _pinned(found, pins.boards(run.dir, run))
+    boards = [board for directory in sorted({item.directory for item in found}) for board in pins.boards(directory)]
+    return _pinned(found, boards)
 
 
 def _pinned(found: list[Checkpoint], boards: list[pins.Board]) -> list[Checkpoint]:
@@ -141,25 +177,15 @@ def _record(run: RunPaths, number: int) -> AttemptRecord | None:
 
 
 def _grouped(
-    marked: Sequence[Checkpoint], run: str, best: Checkpoint | None, pointers: Mapping[tuple[str, str], str]
+    marked: Sequence[Checkpoint], run: str, best: Checkpoint | None, pointers: Mapping[scan.Key, str]
 ) -> list[Series]:
-    groups: dict[tuple[str, str], list[Checkpoint]] = {}
-    for item in marked:
-        groups.setdefault((item.directory, item.layout), []).append(item)
-    return [_series(place, run, items, best, pointers[place]) for place, items in groups.items()]
+    found = scan.Found(checkpoints=list(marked), pointers=dict(pointers))
+    return [_of_run(series, run, best) for series in scan.series_of(found)]
 
 
-def _series(place: tuple[str, str], run: str, items: list[Checkpoint], best: Checkpoint | None, pointer: str) -> Series:
-    latest = roles.latest(items)
-    return Series(
-        directory=place[0],
-        layout=place[1],
-        run=run,
-        latest=latest.name if latest else "",
-        best=best.name if best and any(item.path == best.path for item in items) else "",
-        pointer=pointer,
-        checkpoints=items,
-    )
+def _of_run(series: Series, run: str, best: Checkpoint | None) -> Series:
+    holds_best = best is not None and any(item.path == best.path for item in series.checkpoints)
+    return msgspec.structs.replace(series, run=run, best=best.name if best and holds_best else "")
 
 
 def _marked_series(found: Series, best: Checkpoint | None, resumed: set[str], run: str) -> Series:
@@ -174,16 +200,13 @@ def _marked_series(found: Series, best: Checkpoint | None, resumed: set[str], ru
             latest=latest,
             best=best,
             resumed=resumed,
-            pointed={os.path.join(found.directory, found.pointer)},
         ),
     )
 
 
-def _best(found: Sequence[Checkpoint], wish: Wish | None) -> roles.Best:
-    return roles.best(found, wish.metric, wish.mode) if wish else roles.best(found)
-
-
-def _best_of(place: Series, metric: str, mode: str) -> Checkpoint | None:
+def _best_of(place: Series, wish: Wish) -> roles.Best:
     """One of several series: a metric that this one does not have makes none of it the best."""
-    has = any(metric in item.metrics for item in place.checkpoints if item.state == names.COMPLETE)
-    return roles.best(place.checkpoints, metric, mode).checkpoint if metric and has else None
+    has = any(wish.metric in item.metrics for item in place.checkpoints if item.state == names.COMPLETE)
+    if wish.metric and not has:
+        return roles.Best(checkpoint=None)
+    return roles.best(place.checkpoints, wish.metric, wish.mode)

@@ -6,9 +6,11 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ckptrun import names, units
 from ckptrun.model import Noun
-from ckptrun.policy import roles
+from ckptrun.policy import order, roles
 from ckptrun.report.cells import Column, words
 from ckptrun.report.text import some
 from ckptrun.runs import records
@@ -75,12 +77,28 @@ def show(listing: Listing, page: Paper, now: float) -> None:
     if not listing.checkpoints and page.terminal:
         page.line(f"no checkpoints in {listing.title}")
         return
+    apart = listing.series if page.terminal and not listing.run and len(listing.series) > 1 else []
+    for series in apart:
+        page.heading(_title(series, listing.base))
+        _table(msgspec.structs.replace(listing, base=series.directory, checkpoints=series.checkpoints), page, now)
+    if not apart:
+        _table(listing, page, now)
+    if page.terminal:
+        page.line(footer(listing), "dim")
+
+
+def _title(series: Series, base: str) -> str:
+    """`lightning_logs/version_0/checkpoints: lightning`; what tells it from others of its kind goes last."""
+    where = os.path.relpath(series.directory, base)
+    name = series.name.strip("-_. #") if series.layout not in order.GUESSES else ""
+    return ("" if where == "." else f"{where}: ") + series.layout + (f" {name}" if name else "")
+
+
+def _table(listing: Listing, page: Paper, now: float) -> None:
     head, body = columns(listing), rows(listing, metrics_of(listing.checkpoints), now)
     if page.terminal and not page.fits(head, body):
         head, body = head[1:], [_compact(row, item) for row, item in zip(body, listing.checkpoints, strict=True)]
     page.table(head, body)
-    if page.terminal:
-        page.line(footer(listing), "dim")
 
 
 def together(listings: Sequence[Listing]) -> Listing:
@@ -107,7 +125,7 @@ def _row(item: Checkpoint, usual: tuple[str, str], metrics: Sequence[str], now: 
         number(item.epoch),
         *[number(item.metrics.get(metric)) for metric in metrics],
         units.duration(now - item.time) if item.time else "",
-        units.size(item.size),
+        units.size(item.size) if item.sized else "",
         "" if item.attempt is None else str(item.attempt),
         (item.state, STYLES.get(item.state, "")),
         (", ".join(telling(item.roles)), "bold" if roles.LATEST in item.roles else ""),
@@ -171,7 +189,7 @@ def checkpoint(item: Checkpoint) -> dict[str, Any]:
         "epoch": item.epoch,
         "metrics": item.metrics,
         "time": records.now_text(item.time) if item.time else None,
-        "size": item.size,
+        "size": item.size if item.sized else None,
         "state": item.state,
         "reason": item.reason,
         "roles": item.roles,

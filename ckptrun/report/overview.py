@@ -11,6 +11,7 @@ from ckptrun import errors, names, units
 from ckptrun.checkpoints import scan
 from ckptrun.model import Noun
 from ckptrun.policy import roles
+from ckptrun.report import gather
 from ckptrun.runs import control, holder, jobs, records
 from ckptrun.runs import paths as run_paths
 
@@ -133,7 +134,10 @@ def look(run: RunPaths, me: Identity, now: float) -> Overview:
     submitted = attempt(lambda: jobs.latest(run), None) if asked is None else None
     numbers = attempt(lambda: run_paths.attempts(run), nothing)
     found = attempt(lambda: holder.read_holder(run), None)
-    checkpoints: list[Checkpoint] = attempt(lambda: scan.scan_run(run.checkpoints, run.attempts, sizes=True), [])
+    patterns = gather.recorded_patterns(asked)
+    checkpoints: list[Checkpoint] = attempt(
+        lambda: scan.scan_run(run.checkpoints, run.attempts, sizes=True, patterns=patterns), []
+    )
     return Overview(
         run=run,
         now=now,
@@ -197,13 +201,8 @@ def _every(run: RunRecord | None) -> str:
 
 
 # --- for programs ------------------------------------------------------------------------------------------------------
-def document(overviews: list[Overview]) -> dict[str, Any]:
-    """The JSON of `ckptrun status`: a stable interface."""
-    return {"format": names.FORMAT, "runs": [fields(each) for each in overviews]}
-
-
 def fields(seen: Overview) -> dict[str, Any]:
-    """One run of that document."""
+    """One run in the JSON of `ckptrun status` and `ckptrun ls`: a stable interface."""
     record, progress = seen.record, seen.progress
     return {
         "run": seen.run.name,

@@ -93,7 +93,7 @@ def resolve(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Named
         if exists(run):
             return _in_run(run, parsed, ref, wish)
     path = os.path.normpath(os.path.join(cwd, os.path.expanduser(ref)))
-    if os.path.lexists(path):
+    if os.path.lexists(path) or os.path.lexists(f"{path}.index"):  # TensorFlow's are called by a name that no file has
         return _at_path(path, wish)
     if is_pattern(ref):
         return OfRun(_only(matching(ref, root), ref))

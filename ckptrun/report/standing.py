@@ -53,13 +53,14 @@ NOW = (
 QUEUED = "queued"
 
 
-def row(seen: Overview) -> list[Cell]:
-    """A run in the table; age and size are those of what is saved."""
+def row(seen: Overview, *, queued: str = "") -> list[Cell]:
+    """A run in the table; age and size are those of what is saved. `queued`: what its job waits for, "" if it does not."""
     newest = seen.newest
+    waits = bool(queued) and seen.holder is None
     outcome = seen.outcome.replace("_", " ")
     return [
         seen.run.name,
-        (seen.state, STATES.get(seen.state, "")),
+        (QUEUED, "yellow") if waits else (seen.state, STATES.get(seen.state, "")),
         str(seen.attempts),
         _of(seen.step, seen.total, "/"),
         "" if newest is None else newest.name if newest.step is None else str(newest.step),
@@ -67,7 +68,7 @@ def row(seen: Overview) -> list[Cell]:
         units.size(seen.size) if seen.size else "",
         (outcome, OUTCOMES.get(seen.outcome, "")),
         values(seen.sweep),
-        _remark(seen),
+        "; ".join(text for text in (queued if waits else "", _remark(seen)) if text),
         seen.run.dir,
     ]
 

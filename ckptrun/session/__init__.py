@@ -63,7 +63,7 @@ def train(
     with Intake() as intake:
         scene = open_scene(config, command, environ=environ, cwd=cwd, clock=clock, verbosity=verbosity, json_out=json_out)
         if scene.group is not None and scene.group.rank:
-            from ckptrun.session import following  # noqa: PLC0415  # one task is the rule
+            from ckptrun.session.group import following  # noqa: PLC0415  # one task is the rule
 
             return following.follow(scene, intake)
         try:

@@ -103,7 +103,9 @@ def begin(scene: Scene, chosen: Chosen, number: int, where: paths.AttemptPaths) 
     local = local_directory(scene.environ)
     try:
         lines = _mount(scene, where, chosen)
-        given = given_to(scene, chosen, number, where, local, started)
+        given = msgspec.structs.replace(
+            given_to(scene, chosen, number, where, local, started), programs=install(scene, local)
+        )
         argv = environment.command_of(scene.command, scene.config.on_resume, given)
         spec = spec_of(scene, given, argv, where, chosen.history)
         record = _record(scene, chosen.plan, given, argv, started)
@@ -113,6 +115,24 @@ def begin(scene: Scene, chosen: Chosen, number: int, where: paths.AttemptPaths) 
     return Begun(
         chosen=chosen, number=number, where=where, record=record, given=given, spec=spec, started=started, lines=lines
     )
+
+
+def install(scene: Scene, local: str) -> str:
+    """Put the platform's programs into the node-local directory, which is returned; "" where there are none, or none can be run there."""
+    programs = scene.place.programs() if scene.config.catch_requeue else {}
+    for name, text in programs.items():
+        path = os.path.join(local, name)
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o700)
+            with open(fd, "w", encoding="ascii") as file:
+                file.write(text)
+            why = "" if os.access(path, os.X_OK) else "nothing can be run from there (noexec)"
+        except OSError as error:
+            why = f"{error.strerror}"
+        if why:
+            scene.say(f"warning: {path}: {why}: when the script calls {name}, ckptrun does not hear of it", level=-1)
+            return ""
+    return local if programs else ""
 
 
 def _mount(scene: Scene, where: paths.AttemptPaths, chosen: Chosen) -> list[str]:

@@ -11,6 +11,7 @@ from ckptrun import errors, names
 from ckptrun.model import AttemptRecord, Checkpoint, Ended, Learned, Noun, TaskRecord, Verdict
 from ckptrun.policy import restart
 from ckptrun.runs import durable, records
+from ckptrun.session import scene as scenes
 from ckptrun.session import scheduler
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def judge(
     scene: Scene, record: AttemptRecord, where: AttemptPaths, ended: Ended, intake: Intake, blamed: TaskRecord | None = None
 ) -> Result:
     """Say how the attempt ended, from what the supervisor saw and what lies on disk. `blamed`: the task of several that failed first."""
-    from ckptrun.checkpoints import scan  # noqa: PLC0415  # not before the script has started
-
-    found = scan.scan_run(scene.paths.checkpoints, scene.paths.attempts)
+    found = scenes.checkpoints(scene)
     complete = [item for item in found if item.state == names.COMPLETE]
     newest = complete[-1] if complete else None
     proof = proof_of_completion(scene.config, where, ended, newest, scene.cwd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ class Given(Noun, frozen=True, kw_only=True):
     ranks: dict[str, str] = {}  # where the ranks of a command on several nodes find each other
     array_task: str = ""  # "" = not a task of an array
     sweep: Point | None = None
+    programs: str = ""  # a directory of programs that go before those on PATH; "" = there is none
     python: str = (
         sys.executable
     )  # a virtual environment may lie elsewhere in every job, so the recorded command does not name it
@@ -90,6 +92,8 @@ def child_environment(environ: Mapping[str, str], given: Given) -> dict[str, str
     """The caller's environment without a surrounding ckptrun's variables, with this attempt's."""
     child = {key: value for key, value in environ.items() if key not in names.CHILD_ENV}
     child.update(_variables(given))
+    if given.programs:  # without a PATH at all, what the system would look through
+        child["PATH"] = f"{given.programs}{os.pathsep}{child.get('PATH', os.defpath)}"
     child.setdefault("PYTHONUNBUFFERED", "1")
     # torchrun kills its ranks 30 s after a signal, whether they have saved or not, unless told otherwise.
     child.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(int(given.grace)))

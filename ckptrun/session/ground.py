@@ -47,6 +47,14 @@ class Ground:
             self._retention().now_and_then()
         return held
 
+    def holds(self) -> bool:
+        """Whether the run is still ours, without a stamp; what cannot be read just now is not lost."""
+        try:
+            return self._lease.held()
+        except (errors.CkptrunError, OSError) as error:
+            self._trouble(f"the lease could not be looked at: {error}")
+            return True
+
     def _keep_local(self) -> None:
         """Or a cleaner of /tmp takes the directory away under a long training."""
         try:
@@ -116,10 +124,8 @@ class Ground:
 
     def saved_since(self, since: float) -> Checkpoint | None:
         """The newest complete checkpoint of this attempt written after `since`: how a save by a script without client is noticed."""
-        from ckptrun.checkpoints import scan  # noqa: PLC0415  # not before the script has started
-
         try:
-            found = scan.scan_run(self._scene.paths.checkpoints, self._scene.paths.attempts)
+            found = scenes.checkpoints(self._scene)
         except (errors.CkptrunError, OSError) as error:
             self._trouble(f"the checkpoints could not be looked at: {error}")
             return None

@@ -30,7 +30,10 @@ _SHARE = 1000  # and at least so many times as long as the last look took
 class Keeper:
     """Applies the retention of one attempt; `trouble` is told, in one sentence each, what could not be done."""
 
-    def __init__(self, scene: Scene, lease: Lease, ledger: Ledger, trouble: Callable[[str], None]) -> None:
+    def __init__(
+        self, scene: Scene, lease: Lease, ledger: Ledger, trouble: Callable[[str], None], *, ended: bool = False
+    ) -> None:
+        self._ended = ended
         self._scene, self._lease, self._ledger, self._trouble = scene, lease, ledger, trouble
         self._policy = keeping.of(scene.config)
         self._next = time.monotonic() + AT_LEAST
@@ -58,13 +61,13 @@ class Keeper:
     def _prune(self) -> None:
         run, now = self._scene.paths, float(self._scene.clock())
         found = gather.run_listing(run).checkpoints
-        place = pruning.Place(checkpoints=found, run=run, root=self._scene.config.root, ours=True)
+        place = pruning.Place(checkpoints=found, run=run, root=self._scene.config.root, ours=True, ended=self._ended)
         decision = pruning.decide(place, self._policy, now)
         for note in decision.notes:
             self._trouble(f"retention: {note}")
         if not (decision.remove or decision.thin):
             return
-        done = pruning.carry_out(place, decision, self._lease.require, sync=False)
+        done = pruning.carry_out(place, decision, self._lease.require, now=now, sync=False)
         thinned = thinning.thin(decision.thin, place.trash, self._lease.require, by="", now=now, sync=False)
         self._tell(done, thinned)
         if self._emptying is None or self._emptying.poll() is not None:
@@ -82,4 +85,4 @@ class Keeper:
 
 def at_the_end(scene: Scene, lease: Lease, ledger: Ledger) -> None:
     """The last look, when the attempt's books are written."""
-    Keeper(scene, lease, ledger, lambda sentence: scene.say(f"warning: {sentence}", level=-1)).look()
+    Keeper(scene, lease, ledger, lambda sentence: scene.say(f"warning: {sentence}", level=-1), ended=True).look()

@@ -10,6 +10,7 @@ from ckptrun import errors, names
 from ckptrun.runs import control, ledger, records
 from ckptrun.session import attempt as attempts
 from ckptrun.session import ending, resuming
+from ckptrun.session import scene as scenes
 from ckptrun.supervise import strays
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ def _close(scene: Scene, record: AttemptRecord) -> AttemptRecord:
     except errors.CkptrunError:
         progress = None
     step = progress.step if progress is not None and progress.attempt == record.attempt else None
-    from ckptrun.checkpoints import scan  # noqa: PLC0415  # only where there was an attempt before
-
-    found = scan.scan_run(scene.paths.checkpoints, scene.paths.attempts)
+    found = scenes.checkpoints(scene)
     complete = [item for item in found if item.state == names.COMPLETE]
     saved = [item.name for item in complete if item.attempt == record.attempt]
     at = complete[-1].step if complete else None

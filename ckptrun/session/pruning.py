@@ -18,7 +18,7 @@ from ckptrun.policy.gates import Around
 from ckptrun.report import gather
 from ckptrun.runs import ledger, records
 from ckptrun.runs import paths as run_paths
-from ckptrun.session import permission, thinning
+from ckptrun.session import permission, pointing, thinning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +39,7 @@ class Place(Noun, frozen=True, kw_only=True):
     run: RunPaths | None = None
     root: str = ""  # whose runs may have been branched from these
     ours: bool = False  # we hold the run's lease
+    ended: bool = False  # and its command has ended: nobody writes
 
     def trash(self, directory: str) -> str:
         """Where what lies in `directory` goes."""
@@ -81,7 +82,7 @@ def prune(run: RunPaths | None, look: Callable[[], Place], asked: Asked, *, cloc
         try:
             place = verified(look())
             decision = decide(place, asked.policy, clock(), credit=asked.credit)
-            done = carry_out(place, decision, allowed)
+            done = carry_out(place, decision, allowed, now=clock())
             thinned = thinning.thin(decision.thin, place.trash, allowed, by=asked.by, now=clock())
             troubles = _write_down(run, done.moved, thinned.moved, allowed, asked.by, clock)
             return Pruned(
@@ -133,15 +134,19 @@ def verified(place: Place) -> Place:
     return msgspec.structs.replace(place, checkpoints=found)
 
 
-def carry_out(place: Place, decision: Decision, guard: Callable[[], None], *, sync: bool = True) -> remove.Moved:
-    """Rename what goes into the trash; `guard` is asked before each and may refuse by raising.
+def carry_out(place: Place, decision: Decision, guard: Callable[[], None], *, now: float, sync: bool = True) -> remove.Moved:
+    """Rename what goes into the trash, its names out of pointers first; `guard` is asked before each and may refuse by raising.
 
     Raises:
         errors.CkptrunError: from `guard`.
     """
-    stay = [judged.checkpoint for judged in decision.keep]
-    units = remove.units([judged.checkpoint for judged in decision.remove], stay)
-    return remove.move(units, place.trash, guard, sync=sync)
+    stay, going = ([judged.checkpoint for judged in each] for each in (decision.keep, decision.remove))
+    guard()
+    spared = pointing.mend(going, before=now if place.ended else pointing.at_rest(now))
+    stay += [item for item in going if item.path in spared]
+    units = remove.units([item for item in going if item.path not in spared], stay)
+    done = remove.move(units, place.trash, guard, sync=sync)
+    return msgspec.structs.replace(done, left=[*spared.values(), *done.left])
 
 
 def finish(place: Place) -> list[str]:
@@ -229,7 +234,7 @@ def _origins(run: RunPaths) -> Iterable[str]:
 
 
 def _open(doomed: Sequence[Checkpoint]) -> dict[str, str]:
-    entries = {os.path.join(item.directory, name): item.path for item in doomed for name in remove.entries(item)}
+    entries = {os.path.join(item.directory, name): item.path for item in doomed for name in item.entries}
     return {entries[path]: who for path, who in using.open_below(entries).items()}
 
 

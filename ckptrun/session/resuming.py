@@ -11,6 +11,7 @@ import msgspec
 from ckptrun import errors, names
 from ckptrun.policy import resume
 from ckptrun.runs import superseded
+from ckptrun.session import scene as scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -68,9 +69,7 @@ def _found(scene: Scene) -> list[Checkpoint]:
     """Every checkpoint of the run, oldest first. A first start finds out that there are none for the price of two listings."""
     if not (holds_something(scene.paths.checkpoints) or holds_something(scene.paths.attempts)):
         return []
-    from ckptrun.checkpoints import scan  # noqa: PLC0415  # 5 ms that a first start need not pay
-
-    return scan.scan_run(scene.paths.checkpoints, scene.paths.attempts)
+    return scenes.checkpoints(scene)
 
 
 def _verified(chosen: Checkpoint) -> tuple[str, str]:
@@ -151,7 +150,5 @@ def relative(scene: Scene, path: str) -> str:
 
 
 def _members(item: Checkpoint) -> list[str]:
-    """What has to be moved: the directory or file itself, or all files of a group."""
-    if len(item.files) <= 1 or os.path.isdir(item.path):
-        return [item.path]
-    return [os.path.join(item.directory, name) for name in item.files]
+    """What has to be moved: all that is one checkpoint; what others need too stays."""
+    return [os.path.join(item.directory, name) for name in item.entries] or [item.path]

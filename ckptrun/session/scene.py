@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ckptrun.config import Config
+    from ckptrun.layouts.catalogue import Layout
+    from ckptrun.model import Checkpoint
     from ckptrun.runs.paths import RunPaths
     from ckptrun.session.task import Task
 
@@ -107,6 +109,23 @@ def run_name(config: Config, command: Sequence[str], cwd: str, array_task: str) 
         )
     given = run_paths.task_name(config.run) if config.sweep else config.run
     return given.replace(names.ARRAY_TASK, array_task)
+
+
+def checkpoints(scene: Scene) -> list[Checkpoint]:
+    """Every checkpoint of the run, oldest first.
+
+    Raises:
+        IoFailure: a directory could not be read.
+        UsageError: a --pattern cannot be understood.
+    """
+    from ckptrun.checkpoints import scan  # noqa: PLC0415  # 5 ms that a first start need not pay
+
+    patterns: tuple[Layout, ...] = ()
+    if scene.config.patterns:
+        from ckptrun.layouts import patterns as made  # noqa: PLC0415  # only where there are patterns
+
+        patterns = made.layouts(scene.config.patterns)
+    return scan.scan_run(scene.paths.checkpoints, scene.paths.attempts, patterns=patterns)
 
 
 def grace_of(scene: Scene) -> float:

@@ -10,10 +10,12 @@ from ckptrun.policy import notice
 from ckptrun.supervise import events as ev
 from ckptrun.supervise import script as told
 from ckptrun.supervise.state import (
+    ECHO_SECONDS,
     ENDING,
     GIVE_UP_SECONDS,
     KILLING,
     LATE_RANK_SECONDS,
+    LEAVE_SECONDS,
     OVER,
     RUNNING,
     Notice,
@@ -74,6 +76,22 @@ def stop(state: State, want: Want, now: float, out: Out) -> State:
     return _publish(replace(state, end=end), names.SAVE_AND_STOP, want, now, out)
 
 
+def leave(state: State, now: float, out: Out) -> State:
+    """The script asked to be requeued: it has saved, is signalled no more, and ends by itself or soon, as Slurm would end it.
+
+    A script that reads the request file has the grace: only its own word says that it has saved.
+    """
+    patience = state.rules.grace if state.script.ranks else min(LEAVE_SECONDS, state.rules.grace)
+    want = Want(reason=names.BY_SCRIPT, cause=names.PREEMPTED, end=min(now + patience, grace_end(state, now)))
+    if state.phase == RUNNING and not state.leaves:
+        out.append(ev.Say(f"{want.reason}: it has {units.duration(patience)} to end by itself"))
+    asked_before = stopping(state)
+    state = stop(replace(state, leaves=True), want, now, out)
+    if asked_before or state.script.ranks:
+        return state
+    return replace(state, forced_at=max(state.started, now - state.rules.grace))  # it saved first, and asked then
+
+
 def nearer(state: State, end: float, now: float, out: Out) -> State:
     """A deadline only ever comes nearer; the script is shown the new one."""
     if state.end is None or end >= state.end:
@@ -122,8 +140,10 @@ def _publish(state: State, action: str, want: Want, now: float, out: Out) -> Sta
     out.append(ev.Ask(request))
     left = f", {units.duration(state.end - now)} left" if state.end is not None else ""
     verb = "save and stop" if action == names.SAVE_AND_STOP else "save"
-    out.append(ev.Say(f"{want.reason}: asked the script to {verb}{left}"))
-    fresh = replace(state, force=request, forced_at=now, published=True, answered=False)
+    if not state.leaves:
+        out.append(ev.Say(f"{want.reason}: asked the script to {verb}{left}"))
+    echo = now + ECHO_SECONDS if action == names.SAVE and goes_on(state) else None
+    fresh = replace(state, force=request, forced_at=now, published=True, answered=False, echo_until=echo)
     return replace(fresh, answered_by=frozenset(), withdraw_at=None, failure="")
 
 

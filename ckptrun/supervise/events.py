@@ -100,6 +100,12 @@ class Done(Noun, frozen=True):
     why: str
 
 
+class RequeueAsked(Noun, frozen=True):
+    """The script asked the scheduler, by our own `scontrol`, to requeue its job; `words` is the command."""
+
+    words: str = ""
+
+
 class CommandEnded(Noun, frozen=True):
     """The command itself is gone."""
 
@@ -138,6 +144,7 @@ Event = (
     | Late
     | Found
     | Done
+    | RequeueAsked
     | CommandEnded
     | Left
     | Unasked

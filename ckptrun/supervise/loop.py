@@ -19,7 +19,7 @@ from ckptrun.supervise.hands import Hands, Steady
 from ckptrun.supervise.logfile import LogFile
 from ckptrun.supervise.notify import NotifySocket
 from ckptrun.supervise.pace import Pace
-from ckptrun.supervise.requestfile import RequestFile
+from ckptrun.supervise.requestfile import RequestFile, requeue_asked
 from ckptrun.supervise.state import ENDING, KILLING, OVER, RUNNING, Rules, State, signals_for, stopping
 from ckptrun.supervise.streams import Streams
 
@@ -189,6 +189,11 @@ class Supervisor:
         for event in self.notify.take() if self.notify is not None else ():
             self._feed(event)
 
+    def _requeue_asked(self) -> None:
+        asked = self._from_ground(lambda: requeue_asked(self.spec.local_dir), default=None)
+        if asked is not None:
+            self._feed(asked)
+
     def _command_may_have_ended(self, what: int, now: float) -> None:  # noqa: ARG002  # the shape of what a selector calls
         children = self.children
         if children is None or self.state.command_ended is not None or not children.look():
@@ -196,6 +201,7 @@ class Supervisor:
         if children.fd >= 0:
             self.selector.unregister(children.fd)
         self._hear()  # its last words came before its end
+        self._requeue_asked()
         self._feed(ev.CommandEnded())
         self.hands.ground(self.ground.record, "command_ended", exit=children.exit, signal=children.signal)
         self.pace.begin(now)
@@ -212,6 +218,7 @@ class Supervisor:
         nothing: list[Request] = []
         for request in self._from_ground(self.ground.inbox, default=nothing):
             self._feed(ev.Asked(self._steadied(request)))
+        self._requeue_asked()
         no_news: list[ev.Event] = []
         for event in self._from_ground(self.ground.news, default=no_news):
             self._feed(event)

@@ -229,6 +229,20 @@ def _done(state: State, event: ev.Done, now: float, out: Out) -> State:  # noqa:
     return replace(state, script=replace(state.script, done=event.why or "done"))
 
 
+def _requeue_asked(state: State, event: ev.RequeueAsked, now: float, out: Out) -> State:
+    echo = state.echo_until is not None and now <= state.echo_until
+    goes_on = state.notice is not None or (echo and not stopping(state))
+    out.append(ev.Record("requeue_asked", {"words": event.words, "goes_on": goes_on}))
+    if goes_on:
+        out.append(ev.Say("the script asked to be requeued after a save that is no stop: it goes on", 1))
+        return replace(state, echo_until=None)
+    if state.rules.follows:
+        if not stopping(state):
+            out.append(ev.PassOn(names.SAVE_AND_STOP, names.BY_SCRIPT, names.PREEMPTED))
+        return state
+    return asking.leave(state, now, out)
+
+
 def _command_ended(state: State, event: ev.CommandEnded, now: float, out: Out) -> State:  # noqa: ARG001  # the table's shape
     return replace(state, command_ended=now)
 
@@ -270,6 +284,7 @@ _HANDLERS: dict[type, Callable[[State, Any, float, Out], State]] = {
     ev.Late: _late,
     ev.Found: _found,
     ev.Done: _done,
+    ev.RequeueAsked: _requeue_asked,
     ev.CommandEnded: _command_ended,
     ev.Left: _left,
     ev.Unasked: _unasked,

@@ -1,4 +1,4 @@
-"""The request file: there while something is asked of the script, whole at every moment."""
+"""The request file: there while something is asked of the script, whole at every moment. Beside it, what the script asked for."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun import names
+from ckptrun.supervise.events import RequeueAsked
 
 if TYPE_CHECKING:
     from ckptrun.model import Request
 
 _SHOWN = ("format", "id", "attempt", "action", "reason", "deadline", "at_step")
+_LONGEST = 200  # bytes of the script's words that are kept
 
 
 class RequestFile:
@@ -39,3 +41,18 @@ class RequestFile:
             os.unlink(self.path)
         except FileNotFoundError:
             pass
+
+
+def requeue_asked(local_dir: str) -> RequeueAsked | None:
+    """What our own `scontrol` left there since the last look; None = nothing."""
+    path = os.path.join(local_dir, names.REQUEUE_ASKED)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        words = os.read(fd, _LONGEST)
+    finally:
+        os.close(fd)
+    os.unlink(path)
+    return RequeueAsked(words.decode("utf-8", "backslashreplace").strip())

@@ -14,6 +14,8 @@ RUNNING, ENDING, KILLING, OVER = "running", "ending", "killing", "over"
 BOOKKEEPING = names.BOOKKEEPING_SECONDS
 LINGER_SECONDS = 5.0  # what the command left behind may end by itself
 GIVE_UP_SECONDS = 10.0  # after SIGKILL: what is still there sleeps uninterruptibly in the kernel
+ECHO_SECONDS = 600.0  # a handler's save may take so long; what it asks the scheduler after that is the script's own wish
+LEAVE_SECONDS = 5.0  # a script that asked to be requeued may end by itself
 LATE_RANK_SECONDS = 5.0  # after the first answer to a save, for the other ranks to read the request
 LEADER_SECONDS = 1.0  # what one of several tasks is sent, all are, as a rule: the leader says so within that, or is told
 ALONE_SECONDS = 4.0  # and without a word from it a follower acts alone: Slurm's KILL is near
@@ -60,6 +62,8 @@ class State(Noun, frozen=True, kw_only=True):
     withdraw_at: float | None = None
     history: tuple[Request, ...] = ()
     failure: str = ""  # the last failed save since the request
+    echo_until: float | None = None  # until then a request to be requeued is a handler's habit after a plain save
+    leaves: bool = False  # the script asked to be requeued: it has saved what it wants to keep
     answered: bool = False
     # the end
     limit: float | None = None  # everything must be over
@@ -91,7 +95,7 @@ def signals_for(state: State) -> Request | None:
     Most handlers in the wild save *and exit*, so a plain save is signalled only to a script that goes on after it.
     """
     request = state.force
-    if request is None or state.phase != RUNNING or not state.published:
+    if request is None or state.phase != RUNNING or not state.published or state.leaves:
         return None
     return request if request.action == names.SAVE_AND_STOP or goes_on(state) else None
 

@@ -7,8 +7,9 @@ import pickle
 import struct
 import zipfile
 
+import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ckptrun import names
@@ -151,7 +152,7 @@ CUT_IS_SEEN = [
     (hdf5_new, "m.keras.h5"),
     (archives, "m.distcp"),
 ]
-WHOLE = [*CUT_IS_SEEN, (npy_records, "m.npy"), (torch_old, "m.pt"), (anything, "m.bin"), (anything, "m.msgpack")]
+WHOLE = [*CUT_IS_SEEN, (npy_records, "m.npy"), (torch_old, "m.pt"), (anything, "m.bin"), (anything, "m.weights")]
 FLIP_IS_SEEN = [(npz, "m.npz"), (npz_packed, "m.npz"), (torch_file, "m.pt"), (archives, "m.distcp")]
 
 
@@ -380,3 +381,47 @@ def _fuzz_place(tmp_path_factory):
     base = tmp_path_factory.getbasetemp() / "kinds"
     base.mkdir(exist_ok=True)
     return os.fspath(base)
+
+
+# --- msgpack -----------------------------------------------------------------------------------------------------------
+def packed_state():
+    state = {
+        "params": {f"layer_{n}": {"kernel": b"\1" * 300, "bias": [0.5, 1, -1, None, True]} for n in range(40)},
+        "step": 70_000,
+    }
+    return msgspec.msgpack.encode(state)
+
+
+@pytest.mark.parametrize("name", ["model.msgpack", "checkpoint_5", "checkpoint_5.0"])
+def test_a_msgpack_that_was_cut_anywhere(tmp_path, name):
+    whole, path = packed_state(), tmp_path / name
+    path.write_bytes(whole)
+    assert state(path, deep=False) == names.COMPLETE
+    for end in (*range(1, 400), *range(len(whole) - 300, len(whole))):
+        path.write_bytes(whole[:end])
+        assert state(path, deep=False) == names.PARTIAL, end
+
+
+@pytest.mark.parametrize("body", [packed_state() + b"\1", b"\x81\xa1a\xc1", b"\xc1"])
+def test_a_msgpack_that_is_none(tmp_path, body):
+    path = tmp_path / "model.msgpack"
+    path.write_bytes(body)
+    assert state(path, deep=False) == names.CORRUPT
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary()
+
+
+@given(st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_msgpack_is_walked_to_its_end(tmp_path, value):
+    path = tmp_path / "x.msgpack"
+    path.write_bytes(msgspec.msgpack.encode(value))
+    assert state(path, deep=False) == names.COMPLETE
+
+
+def test_a_file_of_holes(tmp_path):
+    path = tmp_path / "model.bin"
+    with open(path, "wb") as file:
+        file.truncate(1 << 30)
+    assert state(path, deep=False) == names.CORRUPT

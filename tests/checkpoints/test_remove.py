@@ -21,6 +21,7 @@ def file_item(directory, *names, name=""):
         directory=os.fspath(directory),
         layout="series",
         files=list(names),
+        entries=tuple(dict.fromkeys(each.split("/")[0] for each in names)),
     )
 
 

@@ -2,6 +2,7 @@ import json
 import os
 import pty
 import subprocess
+import zipfile
 
 import pytest
 from runmaker import Made
@@ -64,7 +65,7 @@ def test_all_runs_for_programs(here):
 
 def test_no_runs_is_no_error(tmp_path):
     assert table(ls(tmp_path)) == []
-    assert json.loads(ls(tmp_path, "--json")) == {"format": 1, "runs": []}
+    assert json.loads(ls(tmp_path, "--json")) == {"format": 1, "runs": [], "queue_trouble": None}
 
 
 def test_a_run(here):
@@ -222,3 +223,66 @@ def test_nobody_reads_to_the_end(here):
         it.stdout.close()
         assert it.stderr.read() == b""
         assert it.wait() == 141
+
+
+# --- directories that others wrote -------------------------------------------------------------------------------------
+@pytest.fixture
+def odd(tmp_path):
+    """Names that only their author can read: fold, epoch, loss and accuracy."""
+    for epoch, loss in ((1, 0.9), (2, 0.3), (10, 0.5)):
+        with zipfile.ZipFile(tmp_path / f"k3.e{epoch:02d}.{loss:.2f}~{1 - loss:.2f}.mynet", "w") as file:
+            file.writestr("w", "heavy")
+    return tmp_path
+
+
+PATTERN = "k3.e{epoch:02d}.{val_loss:.2f}~{acc:.2f}.mynet"
+
+
+def test_a_pattern_says_what_the_numbers_are(odd):
+    assert table(ls(odd, ".")) == []
+    rows = table(ls(odd, "--pattern", PATTERN, "."))
+    assert [(row["epoch"], row["val_loss"], row["acc"], row["roles"]) for row in rows] == [
+        ("1", "0.9", "0.1", ""),
+        ("2", "0.3", "0.7", "best"),
+        ("10", "0.5", "0.5", "latest"),
+    ]
+    (series,) = json.loads(ls(odd, "--pattern", PATTERN, "--json", "."))["series"]
+    assert (series["layout"], series["latest"]) == (f"pattern:{PATTERN}", "k3.e10.0.50~0.50.mynet")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("model.pt", "it has no field such as"),
+        ("{epoch}-{epoch}.pt", "a field stands in it twice"),
+        ("{step}-{iter}.pt", "a field stands in it twice"),
+        ("a/{epoch}.pt", "it is a name in a directory"),
+        ("{epoch:02d.pt", "it has no field"),
+        ("{epoch}{", "a bracket is open"),
+    ],
+)
+def test_a_pattern_that_is_none(odd, pattern, says):
+    done = run_ckptrun("ls", "--pattern", pattern, ".", cwd=odd)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: --pattern {pattern}: {says}")
+
+
+def test_without_sizes_they_are_null(odd):
+    document = json.loads(ls(odd, "--no-size", "--pattern", PATTERN, "--json", "."))
+    assert [(item["size"], item["time"], item["state"]) for item in document["series"][0]["checkpoints"]] == [
+        (None, None, "complete")
+    ] * 3
+
+
+def test_on_a_terminal_each_series_stands_apart(odd):
+    for name in ("gen_1.pt", "gen_2.pt", "disc_1.pt", "disc_2.pt", "sub/epoch=1-step=20.ckpt"):
+        os.makedirs(os.path.dirname(odd / name), exist_ok=True)
+        with zipfile.ZipFile(odd / name, "w") as file:
+            file.writestr("w", "heavy")
+    shown = on_terminal(odd, ".", NO_COLOR="1", COLUMNS="100")
+    assert [line for line in shown.splitlines() if line in ("series", "sub: lightning")] == [
+        "series",
+        "series",
+        "sub: lightning",
+    ]
+    assert len(table(ls(odd, "."))) == 5

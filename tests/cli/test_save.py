@@ -42,7 +42,7 @@ def test_a_save_that_kills_the_script_is_said_as_loudly(tmp_path):
 
 def test_a_save_that_fails_is_said_as_loudly(tmp_path):
     with training(tmp_path, "fails"):
-        done = save(tmp_path, "--timeout", "12s", "live")
+        done = save(tmp_path, "--timeout", "4s", "live")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: run live was NOT saved: ")
     assert "the GPU has left" in done.stderr

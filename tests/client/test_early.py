@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import mmap
 import os
 import random
@@ -168,6 +169,7 @@ def test_no_thread_and_no_descriptor_is_left(world, how):
     if how == "same step":
         world.save(run, 1)
     world.save(run, 9, {"state": b"1" * (33 * MIB)})  # loads what is loaded once
+    gc.collect()  # what earlier tests left to it
     threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
     with contextlib.suppress(ZeroDivisionError), run.checkpoint(1) as folder:
         write(folder / "state", 1)

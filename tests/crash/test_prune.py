@@ -5,10 +5,12 @@ removes what goes and empties the trash.
 """
 
 import os
+import re
 import shutil
 import sys
 import time
 
+import layouts_trees as trees
 import pytest
 import support
 from crash.harness import ERRORS, Case
@@ -17,6 +19,7 @@ from crash.promise import breaches
 from runmaker import Made, age
 
 from ckptrun import names
+from ckptrun.layouts import pointers
 
 PRUNE = ("prune", "r", "--keep-last", "1", "--yes", "--wait")
 KEPT = ["step-00000010", "step-00000040"]  # the best and the newest
@@ -28,7 +31,7 @@ from ckptrun.checkpoints import remove, trash
 from ckptrun.model import Checkpoint
 
 here = os.path.join(sys.argv[1], "out")
-item = Checkpoint(name="a_1", path=f"{here}/a_1.index", directory=here, layout="tf", files=sys.argv[2:])
+item = Checkpoint(name="a_1", path=f"{here}/a_1.index", directory=here, layout="tf", entries=tuple(sys.argv[2:]))
 os.access("/ckptrun: the imports are done", os.F_OK)
 where = remove.place(here, "")
 done = remove.move(remove.units([item], []), lambda _: where, lambda: None)
@@ -137,3 +140,41 @@ def test_a_group_is_there_with_all_its_entries_or_without_its_first(tmp_path):
             assert GROUP[0] not in there or set(GROUP) <= there, f"{call}: {there}"
             again = support.run([sys.executable, "remove.py", ran.root, *GROUP], cwd=ran.root)
             assert (again.returncode, os.listdir(os.path.join(ran.root, "out"))) == (0, ["a_2.index"]), call
+
+
+# --- with a pointer of its framework -----------------------------------------------------------------------------------
+TENSORFLOW = ("prune", "./out", "--keep-last", "1", "--yes", "--wait")
+
+
+def _tensorflow(root):
+    trees.plant(os.path.join(root, "out"), trees.recorded()["tf_checkpointmanager_keep3"])
+
+
+def test_a_pointer_names_what_is_there_wherever_it_stops(tmp_path):
+    case = Case(_tensorflow, lambda _: support.ckptrun_argv(*TENSORFLOW), mark="")
+    calls = case.calls(tmp_path)
+    assert any("checkpoint" in call.text and call.name.startswith("rename") for call in calls)
+    for call in calls[::2]:
+        with case.failed(tmp_path, call, "EIO") if call.number % 2 else case.killed(tmp_path, call) as ran:
+            _holds(ran.root, call)
+            again = support.run_ckptrun(*TENSORFLOW, cwd=ran.root)
+            assert again.returncode == 0, (call, again.stderr)
+            _holds(ran.root, call)
+            (home,) = {os.path.dirname(path) for path in _below(ran.root) if path.endswith(".index")}
+            assert [name for name in os.listdir(home) if name.endswith(".index")] == ["ckpt-700.index"], call
+
+
+def _holds(root, call):
+    """The pointer names a checkpoint that is there, and so does each line of its list unless it was left for the next prune."""
+    (path,) = [each for each in _below(root) if os.path.basename(each) == "checkpoint"]
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    named = pointers.read("tf", text)
+    there = os.listdir(os.path.dirname(path))
+    assert {f"{named}.index", f"{named}.data-00000-of-00001"} <= {*there}, f"{call}: {there}"
+    listed = set(re.findall(r"ckpt-\d+", text))
+    assert listed <= {name.split(".")[0] for name in there}, f"{call}: lists {listed}, there is {there}"
+
+
+def _below(root):
+    return [os.path.join(where, name) for where, _, files in os.walk(os.path.join(root, "out")) for name in files]

@@ -9,6 +9,7 @@ import support
 
 from ckptrun import config, names
 from ckptrun.cli import VERBS
+from ckptrun.layouts import catalogue
 
 
 def section(heading):
@@ -50,6 +51,10 @@ def test_every_verb_is_spoken_of():
     with open(os.path.join(support.REPO, "README.md"), encoding="utf-8") as file:
         text = file.read()
     assert [verb for verb in VERBS if f"ckptrun {verb}" not in text] == []
+
+
+def test_every_layout():
+    assert sorted(rows("Layouts")) == sorted(layout.title for layout in (catalogue.OWN, *catalogue.frameworks()))
 
 
 def test_every_room_is_on_the_map():

@@ -94,6 +94,27 @@ SLURM_VERSION           = 22.05.8
     assert site.parse("").kill_wait is None
 
 
+PARTITIONS = """PartitionName=low GraceTime=0 PreemptMode=REQUEUE PriorityTier=1
+PartitionName=grace GraceTime=60 PreemptMode=CANCEL PriorityTier=1
+PartitionName=gang GraceTime=0 PreemptMode=SUSPEND PriorityTier=1
+PartitionName=off GraceTime=0 PreemptMode=OFF PriorityTier=1
+PartitionName=high GraceTime=0 PreemptMode=REQUEUE PriorityTier=9
+"""
+
+
+@pytest.mark.parametrize(
+    ("plugin", "preempted"),
+    [("preempt/partition_prio", {"low", "grace"}), ("preempt/qos", {"low", "grace", "high"}), ("preempt/none", set())],
+)
+def test_whose_jobs_may_be_preempted(plugin: str, preempted: set[str]) -> None:
+    found = site.parse(f"KillWait = 30 sec\nPreemptType = {plugin}\n")
+    partitions = site.partitions(PARTITIONS)
+    assert {each.name for each in partitions if found.ends(each)} == preempted
+    assert found.preempts(partitions[2]) == bool(preempted)  # suspended, not ended
+    assert [each.grace for each in partitions] == [0, 60, 0, 0, 0]
+    assert site.partitions("") == []
+
+
 # --- who starts it again -------------------------------------------------------------------------------------------------
 CANCELLED = Why(cause=names.STOPPED_BY_USER, sentence="cancelled")
 REQUEUED = Why(cause=names.PREEMPTED, sentence="requeued", comes_back=True)
@@ -183,6 +204,19 @@ def test_the_end_is_the_records_if_the_environment_does_not_say(on_path: Path) -
     assert isinstance(place, Slurm)
     place.begin()
     assert place.end_time() == (NOW + 30, "the time limit of Slurm job 9")
+
+
+def test_a_heartbeat_asks_nothing_until_ten_minutes_are_over(on_path: Path) -> None:
+    calls = on_path / "calls"
+    environ = _program(on_path, "scontrol", f"echo asked >> '{calls}'; echo '{shown('RUNNING').strip()}'")
+    place = Slurm({**environ, "SLURM_JOB_ID": "9"})
+    place.begin()
+    for asked in (1, 2):
+        for _ in range(60):
+            place.end_time()
+        place.grace()  # waits for an answer that is outstanding
+        assert calls.read_text().count("asked") == asked
+        place._asked -= 600.0
 
 
 def test_a_slurm_that_does_not_answer_is_not_waited_for(on_path: Path) -> None:

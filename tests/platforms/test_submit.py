@@ -108,6 +108,7 @@ RENDERED = {
             Option(name="--time", value="2"),
         ],
     ),
+    "early warning": job(["t.py"], [Option(name="--signal", value="USR1@60"), Option(name="--time", value="1")]),
     "own choices": job(
         ["t.py"],
         [Option(name=name, value="x") for name in ("--output", "--job-name", "--open-mode")] + [Option(name="--no-requeue")],

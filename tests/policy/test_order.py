@@ -86,3 +86,50 @@ def test_what_always_holds(items):
     assert steps == sorted(steps)
     unknown = [found.step is None for found in arranged]
     assert unknown == sorted(unknown, reverse=True)
+
+
+def test_a_file_rewritten_with_every_save_comes_after_what_is_not_newer():
+    """Lightning keeps the best few and `last.ckpt`: to go on from the best would lose all that came after it."""
+    best = item("epoch=3.ckpt", step=3, time=1000, layout="lightning")
+    last = item("last.ckpt", time=9000, layout="lightning", follows=True)
+    assert order.arrange([last, best])[-1] is last
+
+
+def test_a_file_of_one_save_with_another_is_after_it():
+    for moment in (940, 1000, 1060):
+        newest = item("epoch3.pt", step=3, time=1000, layout="ultralytics")
+        last = item("last.pt", time=moment, layout="ultralytics", follows=True)
+        assert order.arrange([last, newest])[-1] is last
+
+
+def test_a_stale_one_keeps_its_place():
+    items = [item(f"step={step}.ckpt", step=step, time=step * 1000, layout="lightning") for step in (1, 2, 3)]
+    stale = item("last.ckpt", time=2500, layout="lightning", follows=True)
+    assert [found.name for found in order.arrange([stale, *items])] == [
+        "step=1.ckpt",
+        "step=2.ckpt",
+        "last.ckpt",
+        "step=3.ckpt",
+    ]
+
+
+def test_of_two_guesses_the_later_must_be_later_by_its_time():
+    number = item("epoch_3.pt", step=3, time=1000, layout="series")
+    same, later = (item("last.pt", time=moment, layout="single", follows=True) for moment in (999, 1001))
+    assert order.arrange([same, number])[-1] is number
+    assert order.arrange([later, number])[-1] is later
+
+
+def test_an_epoch_s_end_is_after_the_steps_of_that_epoch():
+    """fairseq's checkpoint2.pt is written when epoch 2 is over, whatever a copy did to its time."""
+    middle = [
+        item(f"checkpoint_{e}_{s}.pt", step=s, epoch=e, time=9, layout="fairseq")
+        for e, s in ((1, 500), (2, 1000), (3, 1500))
+    ]
+    end = item("checkpoint2.pt", epoch=2, time=1, layout="fairseq")
+    assert [found.name for found in order.arrange([end, *middle])] == [
+        "checkpoint_1_500.pt",
+        "checkpoint_2_1000.pt",
+        "checkpoint2.pt",
+        "checkpoint_3_1500.pt",
+    ]

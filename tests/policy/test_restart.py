@@ -201,3 +201,9 @@ def test_other_values_count_from_nothing_again():
     with pytest.raises(errors.DoNotRestart):
         start.decide(ask(automatic=True, sweep={"lr": 0.1}), spent, before, "")
     assert start.decide(ask(automatic=True, changed=True, sweep={"lr": 0.2}), spent, before, "") == start.Decision()
+
+
+def test_a_loop_in_place_goes_on_where_only_the_script_wanted_to_be_requeued():
+    asked = {"outcome": names.PREEMPTED, "code": 75, "request": "1-1"}
+    assert not restart.again([record(1, notice="SIGUSR1", **asked)], max_failures=3, by_self=True).restart
+    assert restart.again([record(1, notice=names.BY_SCRIPT, **asked)], max_failures=3, by_self=True).restart

@@ -7,7 +7,7 @@ from ckptrun.model import Checkpoint
 from ckptrun.policy import roles
 
 
-def checkpoint(step, state=names.COMPLETE, pinned=False, **metrics):
+def checkpoint(step, state=names.COMPLETE, pinned=False, called=(), **metrics):
     name = f"step-{step:08d}"
     return Checkpoint(
         name=name,
@@ -17,6 +17,7 @@ def checkpoint(step, state=names.COMPLETE, pinned=False, **metrics):
         step=step,
         state=state,
         pinned=pinned,
+        called=tuple(called),
         metrics=metrics,
     )
 
@@ -81,15 +82,27 @@ def test_a_metric_that_cannot_be_used_is_refused_with_what_there_is(metric, says
     assert hint in caught.value.hint
 
 
+def test_what_a_framework_calls_its_best_is_it_unless_a_metric_is_asked_for():
+    found = [checkpoint(1, loss=1.0), checkpoint(2, loss=2.0, called=[roles.BEST]), checkpoint(3, loss=3.0)]
+    assert roles.best(found).checkpoint.step == 2
+    assert roles.best(found, "loss").checkpoint.step == 1
+    broken = [found[0], checkpoint(2, state=names.PARTIAL, called=[roles.BEST])]
+    assert roles.best(broken).checkpoint.step == 1
+
+
 def test_each_bears_its_roles():
-    found = [checkpoint(1, pinned=True), checkpoint(2, loss=1.0), checkpoint(3), checkpoint(4, state=names.CORRUPT)]
+    found = [
+        checkpoint(1, pinned=True),
+        checkpoint(2, loss=1.0),
+        checkpoint(3, called=[roles.POINTER]),
+        checkpoint(4, state=names.CORRUPT),
+    ]
     newest = roles.latest(found)
     marked = roles.marked(
         found,
         latest=newest,
         best=roles.best(found).checkpoint,
         resumed={found[1].path, "/elsewhere"},
-        pointed={found[2].path},
     )
     assert [item.roles for item in marked] == [["pinned"], ["best", "resumed-from"], ["latest", "pointer"], []]
     assert [item.step for item in marked] == [1, 2, 3, 4]

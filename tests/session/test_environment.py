@@ -1,5 +1,7 @@
 """session.environment: templates and the child's variables."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,3 +85,12 @@ def test_defaults_never_replace_the_users_own():
 def test_a_sweep_keeps_its_own_tracker_ids():
     child = environment.child_environment({"WANDB_SWEEP_ID": "s"}, Given(**BASE, tracker_ids={"WANDB_RUN_ID": "a"}))
     assert "WANDB_RUN_ID" not in child
+
+
+@pytest.mark.parametrize(
+    ("caller", "path"),
+    [({"PATH": "/a:/b"}, "/tmp/l:/a:/b"), ({}, f"/tmp/l:{os.defpath}"), ({"PATH": ""}, "/tmp/l:")],  # empty: this directory
+)
+def test_our_programs_go_before_all_others(caller, path):
+    assert environment.child_environment(caller, Given(**BASE, programs="/tmp/l"))["PATH"] == path
+    assert environment.child_environment(caller, FIRST).get("PATH") == caller.get("PATH")

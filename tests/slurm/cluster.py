@@ -2,11 +2,14 @@
 
 Everything lies below one short directory (a socket's path may be 107 bytes long) that every user may enter. The daemons
 go into the background by themselves, so that they are no children of the tests; they are known by their pid files.
+
+    cluster.py BASE PORT        ends the cluster there when stdin is closed, which is when the tests have ended, in whatever way
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
 import re
@@ -14,10 +17,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from typing import TYPE_CHECKING
 
+import support
 from software import Software
 from support import wait_until
 
@@ -70,7 +75,7 @@ JobCompType=jobcomp/none
 MailProg=/bin/true
 MpiDefault=none
 SwitchType=switch/none
-ReturnToService=2
+ReturnToService=1
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
@@ -87,10 +92,11 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 {extra}
 {nodes}
-PartitionName=main      Nodes={few} Default=YES DefaultTime=10 PriorityTier=10
+PartitionName=main      Nodes={few} Default=YES DefaultTime=10 PriorityTier=10 PreemptMode=OFF
 PartitionName=low       Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0
 PartitionName=lowgrace  Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace}
 PartitionName=lowcancel Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=CANCEL GraceTime={grace}
+PartitionName=lowcut    Nodes={few} DefaultTime=10 PriorityTier=1 PreemptMode=CANCEL GraceTime=0
 PartitionName=wide      Nodes=ALL DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE GraceTime=0
 PartitionName=high      Nodes={few} DefaultTime=10 PriorityTier=100 PreemptMode=OFF
 """
@@ -115,10 +121,8 @@ def missing() -> str:
 class Cluster:
     """The cluster, and an ordinary user of it who has ckptrun."""
 
-    def __init__(self) -> None:
-        self.base = tempfile.mkdtemp(prefix="cks-", dir="/tmp")
-        os.chmod(self.base, 0o755)
-        self.port = _free_ports()
+    def __init__(self, base: str, port: int) -> None:
+        self.base, self.port = base, port
         self.nodes = [f"c{self.port}n{number}" for number in range(1, NODES + SPARE + 1)]  # names in the freezer are the machine's
         self.conf = os.path.join(self.base, "etc", "slurm.conf")
         self.jobs = os.path.join(self.base, "jobs")
@@ -127,22 +131,35 @@ class Cluster:
         self.proctrack = (
             "cgroup" if os.access(_FREEZER, os.W_OK) and os.path.exists(f"{_FREEZER}/cgroup.procs") else "linuxproc"
         )
-        self.took = 0.0  # seconds that start() needed
+        self.took = 0.0  # seconds that start() needed, without those in which somebody on this machine had no core to run on
         self._extra: dict[str, str] = {}
         self._hastened: set[tuple[str, str]] = set()  # runs of jobs that need not wait
 
     # --- starting and stopping -------------------------------------------------------------------------------------------
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls) -> Iterator[Cluster]:
+        """A new one; another process ends it after the block, or when this one is killed."""
+        base = tempfile.mkdtemp(prefix="cks-", dir="/tmp")
+        os.chmod(base, 0o755)
+        port, reserved = _free_ports()
+        guard = [sys.executable, __file__, base, str(port)]
+        path = {"PYTHONPATH": os.path.dirname(support.__file__)}
+        with reserved, subprocess.Popen(guard, stdin=subprocess.PIPE, env={**os.environ, **path}, start_new_session=True) as ended:
+            made = cls(base, port)
+            made.start()
+            yield made
+        assert ended.returncode == 0, f"the cluster in {base} was not ended"
+
     def start(self) -> None:
         """Bring everything up; returns when all nodes are idle."""
-        begun = time.monotonic()
+        begun, crowded = time.monotonic(), _crowded()
         for name in ("etc", "run", "log", "state", "munge", "jobs", *(f"spool/{node}" for node in self.nodes)):
             os.makedirs(os.path.join(self.base, name))
         for node in self.nodes:  # PMIx makes a directory for each job there, which three nodes of one machine must not share
             os.makedirs(os.path.join(self.base, "tmp", node))
             os.chmod(os.path.join(self.base, "tmp", node), 0o1777)
-        subprocess.run(
-            ["useradd", "--no-create-home", "--home-dir", self.jobs, "--shell", "/bin/bash", self.user], check=True
-        )
+        _account("useradd", "--no-create-home", "--home-dir", self.jobs, "--shell", "/bin/bash", self.user)
         self.own(self.jobs)
         self.software.install()
         self._configure()
@@ -151,7 +168,7 @@ class Cluster:
         for node in self.nodes:
             self.start_node(node)
         wait_until(lambda: self._states() == ["idle"] * len(self.nodes), what="nodes idle")
-        self.took = time.monotonic() - begun
+        self.took = time.monotonic() - begun - (_crowded() - crowded)
 
     def stop(self) -> None:
         """End all jobs, all daemons and whatever they left; the user and the directory go too."""
@@ -165,7 +182,7 @@ class Cluster:
         self._end_users_processes()
         for node in self.nodes:
             self._remove_cgroups(node)
-        subprocess.run(["userdel", self.user], check=True, capture_output=True)
+        _account("userdel", self.user)
         shutil.rmtree(self.base, ignore_errors=True)
 
     def start_controller(self) -> None:
@@ -210,11 +227,7 @@ class Cluster:
 
     def clear(self) -> None:
         """Every job ended, every node back, the usual configuration."""
-        if not self._pid("slurmctld"):
-            self.start_controller()
-        for node in self.nodes:
-            if not self._pid(node):
-                self.start_node(node)
+        self.repair()
         if self._extra:
             self.configure()
         jobs = self._root("squeue", "--noheader", "--format=%A").split()
@@ -223,10 +236,22 @@ class Cluster:
             self._root("scancel", "--signal=KILL", "--full", *jobs, check=False)  # not KillWait
             wait_until(lambda: not self._root("squeue", "--noheader", "--format=%A"), what="no jobs are left")
         self._end_users_processes()
+        wait_until(self._idle, what="nodes idle")
+
+    def repair(self) -> None:
+        """Every daemon runs, and every node may be used again."""
+        if not self._pid("slurmctld"):
+            self.start_controller()
         for node in self.nodes:
-            if self._states(node) != ["idle"]:
+            if not self._pid(node):
+                self.start_node(node)
+        self.resume()
+
+    def resume(self) -> None:
+        """Every node whose slurmd runs may be used again."""
+        for node in self.nodes:
+            if self._pid(node) and self._states(node) not in (["idle"], ["mixed"], ["allocated"]):
                 self._root("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
-        wait_until(lambda: self._states() == ["idle"] * len(self.nodes), what="nodes idle")
 
     def configure(self, **extra: str) -> None:
         """Set lines of slurm.conf beyond the usual ones, and none else, and make everybody read them."""
@@ -325,15 +350,30 @@ class Cluster:
         while time.monotonic() < end:
             record = self.show(job)
             yield record
-            waits = record["JobState"] == "PENDING" and record["Restarts"] != "0" and record["Reason"] != "JobHeldUser"
+            waits = record["JobState"] == "PENDING" and record["Restarts"] != "0" and "JobHeld" not in record["Reason"]
             run = (job, record["Restarts"])
-            if skip_delay and waits and run not in self._hastened:
+            if skip_delay and waits and run not in self._hastened and not self._is_ending(record["JobId"]):
                 # Not at once: in the second in which the run before ended, slurmd takes the new one's credential for revoked.
                 self.run("scontrol", "update", f"JobId={job}", "StartTime=now+1", check=False)
                 self._hastened.add(run)
-            time.sleep(0.05)
+            time.sleep(0.1)
+
+    def frozen(self, job: str) -> bool:
+        """Whether the kernel holds all processes of a suspended job: Slurm sends TSTP, and freezes two seconds later."""
+        record, uid = self.show(job), pwd.getpwnam(self.user).pw_uid
+        top = os.path.join(_FREEZER, f"slurm_{record['NodeList']}", f"uid_{uid}", f"job_{job}")
+        states = []
+        for step in [name for name in os.listdir(top) if name.startswith("step_")]:
+            with open(os.path.join(top, step, "freezer.state"), encoding="ascii") as file:
+                states.append(file.read().strip())
+        return set(states) == {"FROZEN"}
 
     # --- inside --------------------------------------------------------------------------------------------------------------
+    def _is_ending(self, job: str) -> bool:
+        """Whether a node still tidies up after a run of the job: it would take the next run's files for the last one's."""
+        left = (os.path.join(self.base, "spool", node, f"job{int(job):05d}") for node in self.nodes if self._pid(node))
+        return any(os.path.exists(path) for path in left)
+
     def _configure(self) -> None:
         host = socket.gethostname().split(".")[0]
         hardware = "CPUs=8 Boards=1 SocketsPerBoard=1 CoresPerSocket=8 ThreadsPerCore=1 RealMemory=4096 State=UNKNOWN"
@@ -398,6 +438,11 @@ class Cluster:
         assert not check or ran.returncode == 0, (command, ran.stdout, ran.stderr)
         return ran.stdout
 
+    def _idle(self) -> bool:
+        """Whether all nodes are; one that is taken for broken, or that returns with a job of before, is resumed until it is."""
+        self.resume()
+        return self._states() == ["idle"] * len(self.nodes)
+
     def _states(self, node: str = "") -> list[str]:
         which = [f"--nodes={node}"] if node else []
         command = ("sinfo", "--noheader", "--Node", "--partition=wide", "--format=%T", *which)
@@ -446,14 +491,38 @@ class Cluster:
                 pass
 
 
-def _free_ports() -> int:
-    """A port P such that P and those of the nodes (P + 1 …) are free, below those that connections are given."""
+def _account(program: str, *args: str) -> None:
+    """useradd or userdel: when two of them meet, the later one would sleep for a second."""
+    with open("/etc/passwd", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        subprocess.run([program, *args], check=True, capture_output=True)
+
+
+def _crowded() -> float:
+    """Seconds since boot in which somebody had to wait for a core; always 0 where the kernel does not say."""
+    try:
+        with open("/proc/pressure/cpu", encoding="ascii") as file:
+            return int(re.search(r"some .*total=(\d+)", file.read())[1]) / 1e6  # type: ignore[index]
+    except OSError:
+        return 0.0
+
+
+def _free_ports() -> tuple[int, socket.socket]:
+    """A port P such that P and those of the nodes (P + 1 …) are free, below those that connections are given, and its reservation."""
     for port in range(17000 + os.getpid() % 30 * 400, 32000, 400):
+        reserved = socket.socket()  # held as long as the cluster is there: another one may be starting beside it
         try:
+            reserved.bind(("127.0.0.1", port + NODES + SPARE + 1))
             for number in range(NODES + SPARE + 1):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port + number))
         except OSError:
+            reserved.close()
             continue
-        return port
+        return port, reserved
     raise AssertionError("no free ports")
+
+
+if __name__ == "__main__":
+    sys.stdin.read()
+    Cluster(sys.argv[1], int(sys.argv[2])).stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,14 +21,8 @@ def _cluster() -> Iterator[clusters.Cluster]:
     why = clusters.missing()
     if why:
         pytest.skip(why)
-    made = clusters.Cluster()
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # or the daemons would stay
-    try:
-        made.start()
+    with clusters.Cluster.running() as made:
         yield made
-    finally:
-        made.stop()
-        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

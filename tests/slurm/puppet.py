@@ -22,7 +22,7 @@ def main() -> None:
         state, start = (run.resume_from / "state").read_bytes(), run.resume_step + 1
     say(options, event="start", step=start, node=os.environ.get("SLURMD_NODENAME", ""))
     for step in range(start, options.steps):
-        time.sleep(0 if os.path.exists("hurry") else options.seconds)
+        pause(options)
         state = hashlib.sha256(state + str(step).encode()).digest()
         say(options, event="step", step=step)
         if run.should_save(step, total=options.steps):
@@ -37,6 +37,10 @@ def main() -> None:
         (run.output_dir / "final").write_bytes(state)
         run.done()
         say(options, event="done", step=options.steps)
+
+
+def pause(options: argparse.Namespace) -> None:
+    time.sleep(0 if os.path.exists("hurry") else options.seconds)
 
 
 def say(options: argparse.Namespace, **event: object) -> None:

@@ -93,6 +93,15 @@ class Software:
         _write(script, f"#!{self.python}\nfrom torch.distributed.run import main\nmain()\n")
         os.chmod(script, 0o755)
 
+    def add_everything(self) -> None:
+        """Make all that is installed here importable, for frameworks that ask which versions there are."""
+        installed = sysconfig.get_path("purelib")
+        shown = _everybody_may_enter(installed)
+        for name in os.listdir(installed):
+            source, target = os.path.join(installed, name), os.path.join(self.site, name)
+            if not os.path.exists(target) and not name.endswith(".pth"):  # those name directories that not everybody may enter
+                (os.symlink if shown else _link_tree if os.path.isdir(source) else _link)(source, target)
+
     def _readable_python(self, target: str) -> str:
         """The directory of an interpreter like ours that everybody may run: ours, or a copy of it in `target`."""
         prefix = os.path.realpath(sys.base_prefix)

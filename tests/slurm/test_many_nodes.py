@@ -120,15 +120,16 @@ def with_torch(slurm: Cluster) -> Cluster:
 
 @pytest.mark.timeout(300)  # PyTorch is imported nine times
 def test_ddp_goes_on_on_other_nodes_bit_for_bit(with_torch: Cluster) -> None:
-    """Preempted on one of its nodes, it is requeued and ends on others as if nothing had happened."""
+    """The template for torchrun: preempted on one of its nodes, it is requeued and ends on others as if nothing had happened."""
     slurm = with_torch
     folder, undisturbed = slurm.folder(), slurm.folder()
     for name in ("digits_ddp.py", "digits_torch.py"):
         shutil.copy(os.path.join(EXAMPLES, name), folder)
         shutil.copy(os.path.join(EXAMPLES, name), undisturbed)
     script = ["digits_ddp.py", "--steps", "40", "--hidden", "2", "--log-every", "1"]
-    words = ["submit", "--run", "r", "--time=9", "--nodes=3", "--partition=wide", "--output=out", "--", "torchrun"]
-    job = slurm.run("ckptrun", *words, *script, "--step-seconds", "0.3", cwd=folder).stdout.strip()
+    with open(os.path.join(REPO, "slurm", "torchrun.sbatch"), encoding="utf-8") as file:
+        template = file.read().replace("train.py", " ".join([*script, "--step-seconds", "0.3"]))
+    job = slurm.sbatch(template, "--nodes=3", "--partition=wide", "--job-name=r", cwd=folder)
     wait_until(lambda: "step 3 " in slurm.tell(job), what="steps")
     before = _expanded(slurm, slurm.show(job)["NodeList"])
     slurm.sbatch("sleep 99", "--partition=high", f"--nodelist={before[0]}", "--exclusive", cwd=slurm.folder())
@@ -144,22 +145,17 @@ def test_ddp_goes_on_on_other_nodes_bit_for_bit(with_torch: Cluster) -> None:
     assert steps == [str(step) for step in range(40)], "a step was lost or doubled"
 
 
-@pytest.mark.timeout(300)  # as above, six times
-def test_the_template_for_torchrun(with_torch: Cluster) -> None:
-    slurm = with_torch
+def test_submit_starts_one_on_each_node_and_torchruns_agents_meet(slurm: Cluster) -> None:
     folder = slurm.folder()
-    shutil.copy(os.path.join(EXAMPLES, "digits_ddp.py"), os.path.join(folder, "train.py"))
-    shutil.copy(os.path.join(EXAMPLES, "digits_torch.py"), folder)
-    template = shutil.copy(os.path.join(REPO, "slurm", "torchrun.sbatch"), folder)
-    with open(template, encoding="utf-8") as file:
-        text = file.read().replace("train.py", "train.py --steps 30 --hidden 2 --log-every 1 --step-seconds 0.2")
-    job = slurm.sbatch(text, "--partition=low", cwd=folder)
-    wait_until(lambda: "step 3 " in slurm.tell(job), what="steps")
-    slurm.run("scancel", "--signal=TERM", job)
-    slurm.wait_restart(job, 1)
-    slurm.wait(job, "COMPLETED", timeout=90)
-    steps = [line.split()[1] for line in slurm.tell(job).splitlines() if line.startswith("step ")]
-    assert steps == [str(step) for step in range(30)], slurm.tell(job)
+    show = 'echo "$SLURMD_NODENAME $PET_NNODES $PET_RDZV_BACKEND $PET_RDZV_ENDPOINT $MASTER_ADDR:$MASTER_PORT" >> met'
+    words = ["submit", "--run", "r", "--nodes=3", "--", "sh", "-c", show]
+    job = slurm.run("ckptrun", *words, cwd=folder).stdout.strip()
+    slurm.wait(job, "COMPLETED")
+    with open(os.path.join(folder, "met"), encoding="utf-8") as file:
+        met = sorted(line.split() for line in file)
+    assert [line[0] for line in met] == slurm.nodes[:3]
+    assert {line[3] for line in met} == {met[0][4]}
+    assert {tuple(line[1:3]) for line in met} == {("3", "c10d")}
 
 
 def _expanded(slurm: Cluster, nodes: str) -> list[str]:

@@ -13,16 +13,6 @@ if TYPE_CHECKING:
     from cluster import Cluster
 
 
-def test_a_node_that_is_taken_down(slurm: Cluster) -> None:
-    training = Training(slurm, "exec")
-    training.wait_step()
-    node = slurm.show(training.job)["NodeList"]
-    slurm.admin("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-    training.wait_back(skip_delay=False)  # the node is still ending the first run
-    training.finish()
-    training.check_steps()
-
-
 def test_a_lost_nodes_processes_cannot_write_any_more(slurm: Cluster) -> None:
     training = Training(slurm, "exec")
     training.wait_step()

@@ -1,4 +1,4 @@
-"""Where Slurm gives no notice, ckptrun says so at its start, with the remedy; and what is lost there."""
+"""Where Slurm gives no notice, or a short one, ckptrun says so at its start, with the remedy (what is lost there: test_endings)."""
 
 from __future__ import annotations
 
@@ -17,30 +17,23 @@ PLACES = [
     ("forwarded", (), ""),
     ("srun", ("--partition=lowgrace",), ""),
     ("exec", ("--partition=lowgrace",), "hears of it only after GraceTime"),
+    ("exec", ("--partition=low",), "KillWait (5.0 s) is all the time there is for a save; save often (--every)"),
+    ("srun", ("--partition=lowcut",), "partition lowcut has no GraceTime"),
+    ("srun", ("--partition=high",), ""),
+    ("plain", (), "write `exec ckptrun train ...` or `srun ckptrun train ...`"),
     ("exec", ("--no-requeue",), "may not be requeued"),
 ]
 
 
-@pytest.mark.parametrize(("standing", "options", "sentence"), PLACES)
-def test_what_is_missed_is_said_at_the_start(slurm: Cluster, standing: str, options: tuple[str, ...], sentence: str) -> None:
-    training = Training(slurm, standing, *options, steps=3)
-    training.finish()
-    warned = [line for line in training.tell().splitlines() if "warning:" in line]
-    assert len(warned) == bool(sentence), training.tell()
-    assert sentence in "".join(warned)
-
-
-def test_a_plain_child_of_the_shell_hears_nothing_and_says_so(slurm: Cluster) -> None:
+def test_what_is_missed_is_said_at_the_start(slurm: Cluster) -> None:
     if slurm.proctrack != "cgroup":
         pytest.skip("only proctrack/cgroup keeps signals from children, and there is no writable freezer here")
-    training = Training(slurm, "plain", "--time=5")
-    training.wait_step()
-    assert "write `exec ckptrun train ...` or `srun ckptrun train ...`" in training.tell()
-    slurm.run("scontrol", "requeue", training.job)
-    training.wait_back()
-    training.finish()
-    assert training.record(1)["outcome"] == "killed"  # nobody had told it
-    assert training.record(1)["checkpoints"] == []
+    trainings = [Training(slurm, standing, *options, steps=3) for standing, options, _ in PLACES]
+    for training, (*place, sentence) in zip(trainings, PLACES, strict=True):
+        training.finish()
+        warned = [line for line in training.tell().splitlines() if "warning:" in line]
+        assert len(warned) == bool(sentence), (place, training.tell())
+        assert sentence in "".join(warned), place
 
 
 def test_above_srun_its_tasks_are_asked_before_a_time_limit(slurm: Cluster) -> None:

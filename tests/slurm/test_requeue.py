@@ -33,18 +33,6 @@ def test_a_time_limit_needs_no_signal(slurm: Cluster) -> None:
     assert "DUE TO TIME LIMIT" not in training.tell()  # it was over before
 
 
-def test_slurms_own_warning_is_honoured(slurm: Cluster) -> None:
-    training = Training(slurm, "exec", "--time=5", "--signal=B:USR1@60")
-    training.wait_step()
-    slurm.run("scontrol", "update", f"JobId={training.job}", "EndTime=now+80")
-    training.wait_event("saved")
-    assert "SIGUSR1" in training.tell()
-    assert not [line for line in training.log() if line["event"] == "stopped"]  # it goes on while there is time
-    training.hurry()
-    training.finish()
-    training.check_steps()
-
-
 def test_the_exit_code_is_enough_where_the_site_says_so(slurm: Cluster) -> None:
     slurm.configure(RequeueExit="75")
     training = Training(slurm, "exec", "--time=100")

@@ -28,7 +28,7 @@ def submit(slurm: Cluster, folder: str, *words: str, code: int = 0, **env: str) 
 def test_a_submitted_run_is_requeued_until_it_is_complete(slurm: Cluster) -> None:
     folder = slurm.folder()
     shutil.copy(os.path.join(HERE, "puppet.py"), folder)
-    job = submit(slurm, folder, "--run", "r", "--time=2", "--partition=low", "puppet.py", "400", "0.05")
+    job = submit(slurm, folder, "--run", "r", "--time=2", "--signal=USR1@60", "--partition=low", "puppet.py", "400", "0.05")
     log = os.path.join(folder, "steps.jsonl")
     wait_until(lambda: os.path.exists(log))
     slurm.sbatch("true", "--partition=high", "--nodes=3", "--exclusive", "--time=1", cwd=slurm.folder())

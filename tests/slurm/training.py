@@ -19,16 +19,19 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 STANDING = {
     "exec": "exec {command}",
     "srun": "trap : TERM USR1 USR2\nsrun --ntasks=1 {command}\nexit $?",
-    "plain": "{command}\nexit $?",
     "forwarded": (
         "{command} & pid=$!\ntrap 'kill -TERM $pid' TERM\ntrap 'kill -USR1 $pid' USR1\n"
         "while :; do wait $pid; rc=$?; kill -0 $pid 2>/dev/null || exit $rc; done"
     ),
+    "plain": "{command}\nexit $?",
 }
 
 
 class Training:
-    """`ckptrun train --run r puppet.py` in a directory of its own."""
+    """`ckptrun train --run r puppet.py`, or another script that records itself, in a directory of its own.
+
+    `standing` is a key of STANDING, or such a text.
+    """
 
     def __init__(
         self,
@@ -39,13 +42,14 @@ class Training:
         seconds: float = 0.05,
         train: str = "",
         before: str = "",
+        script: str = "puppet.py",
     ) -> None:
         self.cluster, self.steps = cluster, steps
         self.folder = cluster.folder()
-        shutil.copy(os.path.join(_HERE, "puppet.py"), self.folder)
-        command = f"ckptrun train --run r {train} puppet.py {steps} {seconds}"
-        script = "\n".join([before, STANDING[standing].format(command=command)])
-        self.job = cluster.sbatch(script, *sbatch, cwd=self.folder)
+        for name in {"puppet.py", script}:
+            shutil.copy(os.path.join(_HERE, name), self.folder)
+        command = f"ckptrun train --run r {train} {script} {steps} {seconds}"
+        self.job = cluster.sbatch("\n".join([before, STANDING.get(standing, standing).format(command=command)]), *sbatch, cwd=self.folder)
 
     # --- what it did ---------------------------------------------------------------------------------------------------------
     def log(self) -> list[dict[str, Any]]:
@@ -67,6 +71,10 @@ class Training:
             os.path.join(self.folder, "runs", "r", "attempts", f"{attempt:04d}", "attempt.json"), encoding="utf-8"
         ) as file:
             return dict(json.load(file))
+
+    def attempt(self) -> int:
+        """The number of the newest attempt."""
+        return max(int(name) for name in os.listdir(os.path.join(self.folder, "runs", "r", "attempts")))
 
     def output(self) -> str:
         """What the job wrote, without asking Slurm where."""
@@ -111,8 +119,8 @@ class Training:
             raise AssertionError(f"{error}\n{self.tell()}\n{self.cluster.show(self.job)}") from None
 
     # --- judging -------------------------------------------------------------------------------------------------------------
-    def finish(self) -> dict[str, str]:
-        """Wait for the end, and check that the final state is that of an uninterrupted training."""
+    def finish(self, final: bytes = b"") -> dict[str, str]:
+        """Wait for the end, and check that the final state is that of an uninterrupted training, by default puppet.py's."""
         record = self.cluster.wait(self.job, "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL")
         assert record["JobState"] == "COMPLETED", self.tell()
         attempts = os.path.join(self.folder, "runs", "r", "attempts")
@@ -120,7 +128,7 @@ class Training:
         found = [path for path in finals if os.path.exists(path)]
         assert len(found) == 1, self.tell()
         with open(found[0], "rb") as file:
-            assert file.read() == uninterrupted(self.steps), "the final state is another one"
+            assert file.read() == (final or uninterrupted(self.steps)), "the final state is another one"
         return record
 
     def check_steps(self) -> None:

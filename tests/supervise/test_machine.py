@@ -486,3 +486,71 @@ def test_any_history(rules, gaps):
         assert len(of(ev.Finish, done)) == 1
         assert not state.published
     assert len(of(ev.Withdraw, done)) <= len([action for _, action in of(ev.Ask, done) if not action.again])
+
+
+# --- a script that asks the scheduler to requeue its job ------------------------------------------------------------------
+REQUEUE = ev.RequeueAsked("scontrol requeue 7")
+SAVE_AGAIN = {"means_save": True}  # a handler that saves, asks to be requeued, and goes on
+
+
+def test_a_script_that_wants_to_be_requeued_ends_soon_and_is_not_signalled():
+    state, done = play([(10, REQUEUE), (14, ev.Tick())])
+    assert asks(done) == [(10, names.SAVE_AND_STOP, 15)]
+    assert states.signals_for(state) is None
+    assert (state.history[0].reason, state.history[0].cause) == (names.BY_SCRIPT, "preempted")
+    assert state.forced_at == 0  # what it saved just before is its answer
+    assert [at for at, _ in of(ev.Terminate, play([(16, ev.Tick())], state)[1])] == [15]
+
+
+def test_a_handler_that_asks_within_a_stop_brings_its_end_nearer():
+    state, done = play([(10, TERM), (12, REQUEUE), (12.1, REQUEUE), (14, ev.CommandEnded()), (14, EMPTY)])
+    assert asks(done) == [(10, names.SAVE_AND_STOP, 30), (12, names.SAVE_AND_STOP, 17)]
+    assert state.history[0].reason == "SIGTERM"
+    assert state.phase == OVER
+
+
+def test_it_never_has_longer_than_it_had():
+    assert asks(play([(10, TERM), (28, REQUEUE)])[1]) == [(10, names.SAVE_AND_STOP, 30)]
+    assert asks(play([(10, REQUEUE)], grace_given=True, learned=FAST)[1]) == [(10, names.SAVE_AND_STOP, 15)]
+
+
+def test_a_script_that_reads_the_request_file_has_the_grace():
+    assert asks(play([(0, HELLO), (10, REQUEUE)])[1]) == [(10, names.SAVE_AND_STOP, 30)]
+
+
+def test_the_users_stop_outweighs_it():
+    state, _ = play([(10, inbox(names.SAVE_AND_STOP)), (11, REQUEUE)])
+    assert state.history[0].cause == "stopped"
+
+
+@pytest.mark.parametrize("asked", [USR2, inbox(names.SAVE)])
+def test_a_handlers_habit_after_a_plain_save_ends_nothing(asked):
+    state, done = play([(10, asked), (11, ev.Found("a", 1)), (12, REQUEUE), (500, ev.Tick())], **SAVE_AGAIN)
+    assert (state.phase, state.end) == (RUNNING, None)
+    assert len(asks(done)) == 1
+    state, _ = play([(501, REQUEUE)], state)  # one save, one habit
+    assert state.end == 506
+
+
+def test_a_handlers_habit_within_a_notice_leaves_the_second_save_to_come():
+    state, done = play([(0, ev.EndKnown(200, "Slurm")), (10, USR1), (11, REQUEUE)], learned=FAST, **SAVE_AGAIN)
+    assert state.notice is not None
+    assert [action for _, action, _ in asks(done)] == [names.SAVE]
+    state, done = play([(196, ev.Tick()), (196, REQUEUE)], state)
+    assert [action for _, action, _ in asks(done)] == [names.SAVE_AND_STOP]
+    assert state.leaves
+
+
+def test_a_plain_save_that_signals_nobody_has_no_habit():
+    state, _ = play([(10, USR2), (12, REQUEUE)])
+    assert state.end == 17
+
+
+def test_a_follower_leaves_it_to_the_leader():
+    state, done = play([(10, REQUEUE)], follows=True)
+    assert [action for _, action in of(ev.PassOn, done)] == [
+        ev.PassOn(names.SAVE_AND_STOP, names.BY_SCRIPT, names.PREEMPTED)
+    ]
+    assert state.end is None
+    _, done = play([(10, inbox(names.SAVE_AND_STOP)), (11, REQUEUE)], follows=True)
+    assert of(ev.PassOn, done) == []

@@ -189,7 +189,7 @@ def test_a_stall(world):
 
 
 def test_output_is_no_stall(world):
-    with world.start(*world.script("for n in range(20): say(n); time.sleep(0.1)"), stall_timeout=0.7) as it:
+    with world.start(*world.script("for n in range(12): say(n); time.sleep(0.25)"), stall_timeout=2) as it:
         it.finish()
     assert world.ended()["requests"] == []
 
@@ -286,12 +286,16 @@ def test_one_wake_up_in_ten_seconds(world):
     """Nothing happens: then we sleep. Voluntary switches of the supervisor, over three seconds between two beats."""
     with world.start(*world.script("on('USR1', leave=0); say('ready'); rest()")) as it:
         it.wait_for("ready")
-        time.sleep(0.3)
-        before = switches(it.pid)
-        time.sleep(3)
-        assert switches(it.pid) - before <= 1
+        wait_until(lambda: switches_in(it.pid, 0.3) == 0, timeout=5, what="what belongs to the start is done")
+        assert switches_in(it.pid, 3) <= 1
         it.signal(signal.SIGTERM)
         it.finish()
+
+
+def switches_in(pid, seconds):
+    before = switches(pid)
+    time.sleep(seconds)
+    return switches(pid) - before
 
 
 def switches(pid):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 
 import psutil
 import pytest
@@ -13,6 +14,8 @@ from support import wait_until
 
 from ckptrun.supervise import strays
 
+# The whole machine is searched for them: nobody else's processes may bear these, not even those of other tests side by side.
+RUN, ATTEMPT = f"/runs/{uuid.uuid4()}", f"id-{uuid.uuid4()}"
 BODY = "import os, signal, sys, time; exec(sys.argv[1]); os.write(1, b'ready'); time.sleep(1000)"
 
 
@@ -29,7 +32,7 @@ def start(request):
     return start
 
 
-def ours(run="/runs/a", attempt="id-1"):
+def ours(run=RUN, attempt=ATTEMPT):
     return {"CKPTRUN_RUN_DIR": run, "CKPTRUN_ATTEMPT_ID": attempt}
 
 
@@ -38,13 +41,13 @@ def own_cgroup():
         return file.read()
 
 
-def end(ended, run="/runs/a", uid=None):
-    return strays.end_strays(run, ended, uid=os.geteuid() if uid is None else uid, own_pid=os.getpid())
+def end(ended, uid=None):
+    return strays.end_strays(RUN, ended, uid=os.geteuid() if uid is None else uid, own_pid=os.getpid())
 
 
 def test_a_stray_is_ended(start):
     stray = start(**ours())
-    killed, reported = end({"id-1": "", "id-0": ""})
+    killed, reported = end({ATTEMPT: "", "id-0": ""})
     assert stray.wait(10) == -signal.SIGTERM
     assert len(killed) == 1
     assert f"({stray.pid})" in killed[0]
@@ -57,23 +60,24 @@ def test_one_that_ignores_sigterm_or_is_stopped(start, monkeypatch):
     stopped = start(**ours())
     os.kill(stopped.pid, signal.SIGSTOP)
     wait_until(lambda: psutil.Process(stopped.pid).status() == psutil.STATUS_STOPPED)
-    killed, _ = end({"id-1": ""})
+    killed, _ = end({ATTEMPT: ""})
     assert len(killed) == 2
     assert deaf.wait(10) == -signal.SIGKILL
     assert stopped.wait(10) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(
-    ("env", "ended", "run", "where"),
+    ("env", "ended", "where"),
     [
-        (ours(), {}, "/runs/a", None),  # of an attempt that has not ended
-        (ours(attempt="id-12"), {"id-1": ""}, "/runs/a", None),  # of another attempt: the id is compared whole
-        (ours(run="/runs/b"), {"id-1": ""}, "/runs/a", "of a run in /runs/b"),
+        (ours(), {}, None),  # of an attempt that has not ended
+        (ours(attempt=f"{ATTEMPT}2"), {ATTEMPT: ""}, None),  # of another attempt: the id is compared whole
+        (ours(run="/runs/b"), {ATTEMPT: ""}, "of a run in /runs/b"),
     ],
+    ids=["running", "another attempt", "another run"],
 )
-def test_what_is_not_surely_ours_is_left_alone(start, env, ended, run, where):
+def test_what_is_not_surely_ours_is_left_alone(start, env, ended, where):
     other = start(**env)
-    killed, reported = end(ended, run)
+    killed, reported = end(ended)
     assert killed == []
     assert other.poll() is None
     assert [where in line for line in reported] == ([True] if where else [])
@@ -83,17 +87,17 @@ def test_one_in_another_control_group_is_reported(start, monkeypatch):
     stray = start(**ours())
     real = strays._cgroup
     monkeypatch.setattr(strays, "_cgroup", lambda pid: "0::/somewhere/else\n" if pid == stray.pid else real(pid))
-    killed, reported = end({"id-1": "0::/job_5\n"})
+    killed, reported = end({ATTEMPT: "0::/job_5\n"})
     assert (killed, len(reported)) == ([], 1)
     assert "in another control group" in reported[0]
-    killed, reported = end({"id-1": "0::/somewhere/else\n"})  # the one that was recorded for the attempt
+    killed, reported = end({ATTEMPT: "0::/somewhere/else\n"})  # the one that was recorded for the attempt
     assert (len(killed), reported) == (1, [])
     assert stray.wait(10) == -signal.SIGTERM
 
 
 def test_of_another_user(start):
     stray = start(**ours())
-    assert end({"id-1": own_cgroup()}, uid=os.geteuid() + 1) == ([], [])
+    assert end({ATTEMPT: own_cgroup()}, uid=os.geteuid() + 1) == ([], [])
     assert stray.poll() is None
 
 
@@ -101,7 +105,7 @@ def test_our_own_ancestors_are_never_ended(start):
     """A ckptrun that was started below an ended attempt of the same run."""
     code = (
         "import os, sys; sys.path.insert(0, os.getcwd()); from ckptrun.supervise import strays; "
-        "print(strays.end_strays('/runs/a', {'id-1': ''}, uid=os.geteuid(), own_pid=os.getpid()))"
+        f"print(strays.end_strays({RUN!r}, {{{ATTEMPT!r}: ''}}, uid=os.geteuid(), own_pid=os.getpid()))"
     )
     done = subprocess.run(
         ["sh", "-c", '"$@"; echo alive', "sh", sys.executable, "-c", code],
@@ -114,4 +118,4 @@ def test_zombies_are_no_strays(start):
     stray = start(**ours())
     stray.kill()
     wait_until(lambda: psutil.Process(stray.pid).status() == psutil.STATUS_ZOMBIE)
-    assert end({"id-1": ""}) == ([], [])
+    assert end({ATTEMPT: ""}) == ([], [])

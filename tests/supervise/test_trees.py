@@ -331,6 +331,19 @@ def test_nohup(world):
     assert [each["reason"] for each in world.ended()["requests"]] == ["SIGTERM"]
 
 
+def test_a_warning_that_was_ignored_until_now_is_caught(world):
+    """As the script of `ckptrun submit --signal=...` does it: Slurm may warn before the handlers are there."""
+    from support import Started
+
+    body = "given = signal.getsignal(signal.SIGUSR1); on('USR1', leave=0); say('ready', given == signal.SIG_DFL); rest()"
+    script = world.script(body)
+    with Started(["sh", "-c", 'trap "" USR1; exec "$@"', "sh", *world.argv(*script)], cwd=world.path) as it:
+        assert it.wait_for(r"ready (\w+)")[1] == "True"
+        it.signal(signal.SIGUSR1)
+        it.finish()
+    assert [each["reason"] for each in world.ended()["requests"]] == ["SIGUSR1"]
+
+
 def test_hangup_without_nohup(world):
     with world.start(*world.script("on('USR1', leave=0); say('ready'); rest()")) as it:
         it.wait_for("ready")

@@ -21,7 +21,8 @@ import support
 
 INTERRUPTIONS = 21
 STEPS = "360"
-SMALL = ["--steps", STEPS, "--hidden", "16", "--log-every", "1", "--step-seconds", "0.02"]
+QUICK = ["--steps", STEPS, "--hidden", "16", "--log-every", "1"]
+SMALL = [*QUICK, "--step-seconds", "0.02"]  # the same steps, with time to be interrupted between them
 AGAIN = 75
 
 
@@ -43,21 +44,21 @@ EXAMPLES = {
     "digits": Example(
         options=["--every", "7"],
         command=[script("digits.py"), *SMALL],
-        alone=[sys.executable, script("digits.py"), *SMALL],
+        alone=[sys.executable, script("digits.py"), *QUICK],
         final="final.npz",
         final_alone="output/final.npz",
     ),
     "digits_torch": Example(
         options=["--every", "7"],
         command=[script("digits_torch.py"), *SMALL],
-        alone=[sys.executable, script("digits_torch.py"), *SMALL],
+        alone=[sys.executable, script("digits_torch.py"), *QUICK],
         final="final.pt",
         final_alone="output/final.pt",
     ),
     "digits_plain": Example(
         options=["--grace", "0.2s", "--on-resume", "--resume {resume_from}"],
         command=[script("digits_plain.py"), *SMALL, "--save-every", "7", "--out", "{output_dir}/state.npz"],
-        alone=[sys.executable, script("digits_plain.py"), *SMALL, "--out", "state.npz"],
+        alone=[sys.executable, script("digits_plain.py"), *QUICK, "--out", "state.npz"],
         final="state.npz",
         final_alone="state.npz",
         saves_on_request=False,
@@ -128,7 +129,7 @@ def newest_whole(attempts):
     steps = []
     for path in attempts.glob("*/output/state.npz"):
         try:
-            with np.load(path) as state:
+            with open(path, "rb") as file, np.load(file) as state:  # numpy would leave a torn one open
                 steps.append(int(state["step"]))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             print(f"torn: {path.parent.parent.name}")

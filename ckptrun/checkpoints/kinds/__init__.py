@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
     Check = Callable[[File, bool], None]
 
+
+def _packed(file: File, deep: bool) -> None:  # noqa: FBT001  # one signature for all kinds
+    from ckptrun.checkpoints.kinds import packed  # noqa: PLC0415  # rare, and not for every start
+
+    packed.check(file, deep)
+
+
 _MAGIC: tuple[tuple[bytes, Check], ...] = (
     (b"PK\x03\x04", zips.check),  # .npz, torch.save, .keras, Stable-Baselines3
     (b"PK\x05\x06", zips.check),  # an empty archive
@@ -38,6 +45,9 @@ _SUFFIX: tuple[tuple[str, Check], ...] = (
     (".h5", hdf5.check),
     (".hdf5", hdf5.check),
 )
+_PACKED = ".msgpack"
+_PAGE = 4096  # bytes: smaller files may lie in their inode, and have no block
+_MAPS = (*range(0x81, 0x90), 0xDE, 0xDF)  # what a msgpack map begins with, where the name has no extension: flax
 
 
 def check(path: str, *, deep: bool, patience: Patience | None = None) -> None:
@@ -60,8 +70,12 @@ def _check(path: str, name: str, *, deep: bool) -> None:
             raise Broken(names.PARTIAL, f"{name} is empty")
         file = File(fd, name, found.st_size)
         head = file.at(0, 8)
-        if any(magic.startswith(head) and magic != head for magic, _ in _MAGIC):
+        if not name.endswith(_PACKED) and any(magic.startswith(head) and magic != head for magic, _ in _MAGIC):
             raise file.cut_short(f"it has {found.st_size} bytes")
+        if not any(head) and found.st_blocks == 0 and found.st_size >= _PAGE:
+            raise Broken(
+                names.CORRUPT, f"{name} is nothing but a hole of {found.st_size} bytes: nothing was written into it"
+            )
         _kind(name, head)(file, deep)
     finally:
         os.close(fd)
@@ -69,6 +83,8 @@ def _check(path: str, name: str, *, deep: bool) -> None:
 
 def _kind(name: str, head: bytes) -> Check:
     """By what the file begins with, then by what its name promises: a file of zeros named .npz is no .npz."""
+    if name.endswith(_PACKED):
+        return _packed  # whose smallest map begins as a pickle does
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
@@ -76,7 +92,7 @@ def _kind(name: str, head: bytes) -> Check:
     for suffix, kind in _SUFFIX:
         if lower.endswith(suffix):
             return kind
-    return _anything
+    return _packed if head[0] in _MAPS and not os.path.splitext(name)[1].strip(".0123456789") else _anything
 
 
 def _anything(file: File, deep: bool) -> None:  # noqa: FBT001  # one signature for all kinds

@@ -14,3 +14,8 @@ class Finding(Noun, frozen=True, kw_only=True):
     about: str  # machine, filesystem, slurm, script
     text: str
     todo: str = ""
+
+
+def in_script(level: str, text: str, todo: str = "") -> Finding:
+    """One about a batch script."""
+    return Finding(level=level, about="script", text=text, todo=todo)

@@ -1,93 +1,110 @@
-"""This machine: does the filesystem keep what ckptrun relies on, which Python is it. Writes and removes a few small files."""
+"""This machine: which Python it is, whether programs can be run from its temporary directory, whether a user may mount."""
 
 from __future__ import annotations
 
-import fcntl
+import ctypes
 import os
 import sys
 import tempfile
-import time
 
-from ckptrun import units
 from ckptrun.platforms.doctor.finding import NOTE, OK, PROBLEM, Finding
 
-_SLOW_FSYNC = 0.5  # seconds
-_TRIES = 5
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NEW_USER, _NEW_MOUNTS = 0x10000000, 0x00020000  # CLONE_NEWUSER, CLONE_NEWNS
+_PRIVATE = 1 << 18 | 1 << 14  # MS_PRIVATE | MS_REC
+# What may forbid it: (file below /proc/sys, the value that does, what to ask the administrators for)
+_SWITCHES = (
+    ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
+    ("user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
+)
 
 
-def findings(root: str) -> list[Finding]:
-    """The directory of runs (or the nearest above it that exists), and the interpreter."""
-    folder = root
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
+def examine(environ: Mapping[str, str]) -> list[Finding]:
+    """The interpreter, the node-local directory, user namespaces."""
     version = ".".join(map(str, sys.version_info[:3]))
-    return [Finding(level=OK, about="machine", text=f"Python {version} ({sys.executable})"), *_filesystem(folder)]
+    found = [_found(OK, f"Python {version} ({sys.executable})"), _temporary(environ)]
+    return [*found, _namespaces()] if sys.platform == "linux" else found
 
 
-def _filesystem(folder: str) -> list[Finding]:
+def _temporary(environ: Mapping[str, str]) -> Finding:
+    """Where the request file, the socket and our own scontrol will be."""
+    base = environ.get("TMPDIR", "")
+    usable = bool(base) and os.path.isabs(base) and len(base.encode()) <= 70  # a socket's path may be 107 bytes long
+    folder = base if usable else "/tmp"  # noqa: S108  # looked at only
     try:
-        with tempfile.TemporaryDirectory(prefix=".ckptrun-doctor-", dir=folder) as place:
-            return [_space(folder), _lock(place), _sync(place)]
-    except OSError as error:
-        text = f"nothing can be written in {folder}: {error.strerror}"
-        return [
-            Finding(
-                level=PROBLEM, about="filesystem", text=text, todo="write elsewhere (--root), or mend it: owner, mode, quota"
-            )
-        ]
-
-
-def _space(folder: str) -> Finding:
-    there = os.statvfs(folder)
-    free = there.f_bavail * there.f_frsize
-    return Finding(level=OK, about="filesystem", text=f"{folder}: {units.size(free)} free")
-
-
-def _lock(place: str) -> Finding:
-    """Two openings of one file are two lockers to flock."""
-    path = os.path.join(place, "lock")
-    first, second = (os.open(path, os.O_RDWR | os.O_CREAT, 0o600) for _ in range(2))
-    try:
-        fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return Finding(
-            level=OK, about="filesystem", text="locks hold on this machine (whether between machines is the server's affair)"
-        )
-    except OSError as error:
-        return Finding(
-            level=NOTE,
-            about="filesystem",
-            text=f"there are no locks: {error.strerror}",
-            todo="none: heartbeats and attempt numbers guard a run",
-        )
-    finally:
-        os.close(first)
-        os.close(second)
-    return Finding(
-        level=NOTE,
-        about="filesystem",
-        text="locks are granted twice",
-        todo="none: heartbeats and attempt numbers guard a run",
-    )
-
-
-def _sync(place: str) -> Finding:
-    """Write, sync, rename, sync the directory: what every commit ends with."""
-    took = []
-    for number in range(_TRIES):
-        begun = time.monotonic()
-        path = os.path.join(place, f"file-{number}")
-        with open(path, "wb") as file:
-            file.write(b"x" * 4096)
+        with tempfile.NamedTemporaryFile(prefix="ckptrun-doctor-", dir=folder) as file:
+            file.write(b"#!/bin/sh\n")
             file.flush()
-            os.fsync(file.fileno())
-        os.rename(path, path + ".renamed")
-        took.append(time.monotonic() - begun)
-    middle = sorted(took)[_TRIES // 2]
-    text = f"a small file is durable after {middle * 1000:.1f} ms"
-    if middle > _SLOW_FSYNC:
-        return Finding(
-            level=NOTE, about="filesystem", text=text, todo="few large files save faster than many small ones here"
+            os.fchmod(file.fileno(), 0o700)
+            runs = os.access(file.name, os.X_OK)
+    except OSError as error:
+        return _found(
+            PROBLEM, f"nothing can be written in {folder}: {error.strerror}", "set TMPDIR to a directory on this machine"
         )
-    return Finding(level=OK, about="filesystem", text=text)
+    if not runs:
+        text = f"{folder} is mounted noexec: when a script calls scontrol requeue, ckptrun does not hear of it"
+        return _found(NOTE, text, "turn the script's own requeueing off, or set TMPDIR to another directory on this machine")
+    return _found(OK, f"{folder} can be written, and programs be run from it")
+
+
+def _namespaces() -> Finding:
+    why = try_namespaces()
+    if not why:
+        return _found(OK, "a user may make mounts of their own here (user namespaces)")
+    todo = "none as long as scripts take their paths from ckptrun (input/, output/)"
+    for name, forbids, ask_for in _SWITCHES:
+        if _read(name) == forbids:
+            return _found(
+                NOTE,
+                f"a user may make no mounts of their own here: {why} ({ask_for.split()[1].split('=')[0]}={forbids})",
+                f"{todo}; else ask for {ask_for}",
+            )
+    return _found(NOTE, f"a user may make no mounts of their own here: {why}", todo)
+
+
+def try_namespaces() -> str:
+    """Make a user namespace with mounts of its own, in a child; "" if it can be done, else why not."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, _in_child(libc).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as told:
+        said = told.read().decode()
+    os.waitpid(child, 0)
+    return said.removeprefix("ok") if said else "the attempt was ended from outside"
+
+
+def _in_child(libc: ctypes.CDLL) -> str:
+    """`ok`, or what could not be done and why."""
+    uid = os.getuid()
+    if libc.unshare(_NEW_USER | _NEW_MOUNTS):
+        return f"a namespace: {os.strerror(ctypes.get_errno())}"
+    try:
+        with open("/proc/self/uid_map", "w", encoding="ascii") as file:
+            file.write(f"0 {uid} 1")
+    except OSError as error:
+        return f"its user: {error.strerror}"
+    if libc.mount(b"none", b"/", None, ctypes.c_ulong(_PRIVATE), None):
+        return f"a mount: {os.strerror(ctypes.get_errno())}"
+    return "ok"
+
+
+def _read(name: str) -> str:
+    try:
+        with open(f"/proc/sys/{name}", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:  # this kernel has no such switch
+        return ""
+
+
+def _found(level: str, text: str, todo: str = "") -> Finding:
+    return Finding(level=level, about="machine", text=text, todo=todo)

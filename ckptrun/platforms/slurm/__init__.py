@@ -6,6 +6,7 @@
     ask      questions with a time-out
     site     what the cluster's configuration means for us (pure)
     place    what is missed where we stand in the batch script (pure)
+    shim     the scontrol that a script finds (pure)
     options, script, submit   `ckptrun submit`
 
 scontrol is asked about the job once at the start, once after each signal, and otherwise every ten minutes, each time in a
@@ -16,13 +17,14 @@ SLURM_JOB_END_TIME came with 23.02, and the batch step has no SLURM_STEP_ID.
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 
 from ckptrun import errors, names
 from ckptrun.model import Group, Holder, Identity, JobIdentity
 from ckptrun.platforms import base, machine
-from ckptrun.platforms.slurm import again, ask, place, site, why
+from ckptrun.platforms.slurm import again, ask, place, shim, site, why
 from ckptrun.platforms.slurm import record as records
 
 TYPE_CHECKING = False
@@ -116,10 +118,8 @@ class Slurm:
     def begin(self) -> None:
         """Ask about the job and the site."""
         self._asked = time.monotonic()
-        wanted = [f"show job {self._target}", "show config"]
-        if partition := self._environ.get("SLURM_JOB_PARTITION", ""):
-            wanted.insert(1, f"show partition {partition}")
-        self._question = ask.Question(["scontrol", "-o"], self._environ, "\n".join([*wanted, ""]).encode())
+        wanted = f"show job {self._target}\nshow partition\nshow config\n"
+        self._question = ask.Question(["scontrol", "-o"], self._environ, wanted.encode())
 
     def warnings(self) -> list[str]:
         """What will be missed here; waits a second for the controller, and says nothing where it does not answer."""
@@ -166,6 +166,11 @@ class Slurm:
         self._hear(LAST_ANSWER_SECONDS)
         known = self._record if self._answered_since_signal else None
         return why.explain(known, mine=self.job().restart, now=self._clock())
+
+    def programs(self) -> dict[str, str]:
+        """scontrol, so that a script that requeues its own job asks us."""
+        text = shim.program(self._environ, self._target, os.getpid())
+        return {shim.PROGRAM: text} if text else {}
 
     # --- and then ------------------------------------------------------------------------------------------------------------
     def can_restart(self) -> bool:
@@ -224,7 +229,9 @@ class Slurm:
         if record is not None:
             self._record, self._answered_since_signal = record, True
         if "KillWait" in answer.out:
-            self._site, self._partition = site.parse(answer.out), site.partition(answer.out)
+            name = self._environ.get("SLURM_JOB_PARTITION", "")
+            self._partition = next((each for each in site.partitions(answer.out) if each.name == name), None)
+            self._site = site.parse(answer.out)
 
     def _drop_question(self) -> None:
         if self._question is not None:

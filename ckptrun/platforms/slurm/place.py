@@ -36,23 +36,32 @@ def warnings(place: Place, job: JobRecord | None, site: Site | None, partition: 
         return [_WITHOUT_SCONTROL]
     if site is None:
         return []
-    said = [_below_a_shell(place, site), _without_grace(place, site, partition), _not_requeued(job)]
+    said = [_below_a_shell(place, site), _preemption(place, site, partition), _not_requeued(job)]
     return [sentence for sentence in said if sentence]
+
+
+_SHELLS = {"slurm_script": "the batch script's shell"}  # as the kernel knows it
 
 
 def _below_a_shell(place: Place, site: Site) -> str:
     if not place.shell or place.forwards or "cgroup" not in site.proctrack:
         return ""
     return (
-        f"at scancel, requeue and preemption Slurm signals {place.shell}, not ckptrun below it, and then kills everything: "
+        f"at scancel, requeue and preemption Slurm signals {_SHELLS.get(place.shell, place.shell)}, not ckptrun below it, and then kills everything: "
         "write `exec ckptrun train ...` or `srun ckptrun train ...` in the batch script"
     )
 
 
-def _without_grace(place: Place, site: Site, partition: Partition | None) -> str:
-    if not place.batch_step or partition is None or not partition.grace or site.user_signal_at_preemption:
+def _preemption(place: Place, site: Site, partition: Partition | None) -> str:
+    if partition is None or not site.ends(partition):
         return ""
-    if partition.preempt_mode in ("OFF", "") or site.preempt_type.endswith("none"):
+    if not partition.grace:
+        wait = units.duration(site.kill_wait or 0.0)
+        return (
+            f"partition {partition.name} has no GraceTime: when one of its jobs is preempted, KillWait ({wait}) is all the time "
+            "there is for a save; save often (--every), so that little is lost where one does not fit"
+        )
+    if not place.batch_step or site.user_signal_at_preemption:
         return ""
     return (
         f"when a job of partition {partition.name} is preempted, the batch script hears of it only after GraceTime "

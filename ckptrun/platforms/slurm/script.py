@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from ckptrun.model import Noun
@@ -13,6 +14,9 @@ _TASKS = """\
 # Before a time limit, at a preemption, at scancel: Slurm signals this shell and each task that srun started. The tasks act;
 # the shell only has to outlive it, or everything would be killed at once.
 trap : TERM USR1 USR2
+"""
+_EARLY = """\
+# A warning that comes before ckptrun catches it would kill it: until then it is ignored (the time limit is known anyway).
 """
 _BATCH = """\
 # ckptrun takes this shell's place, so that Slurm's signals reach it. At scancel, requeue and preemption Slurm signals the tasks
@@ -43,7 +47,8 @@ def render(job: Job) -> str:
     command = shlex.join([*job.ckptrun, "train", *job.arguments])
     if job.launcher:
         return "\n".join([*lines, "", f"{_BATCH}exec {command}", ""])
-    return "\n".join([*lines, "", f"{_TASKS}{_srun(directives(job))} {command}", "exit $?", ""])
+    why, shield = _shield(job.sbatch)
+    return "\n".join([*lines, "", f"{_TASKS}{why}{_srun(directives(job))} {shield}{command}", "exit $?", ""])
 
 
 _COUNTS_TASKS = ("--ntasks", "--ntasks-per-node", "--ntasks-per-gpu", "--ntasks-per-core", "--ntasks-per-socket")
@@ -62,6 +67,13 @@ def _srun(given: list[Option]) -> str:
     if options.get("--nodes", "1") in ("1", "1-1"):
         return f"srun --nodes=1 --ntasks=1 {cores}"
     return f"srun --ntasks-per-node=1 {cores}"
+
+
+def _shield(given: list[Option]) -> tuple[str, str]:
+    """A comment and words before ckptrun, where --signal may come before ckptrun's handlers are there; else nothing."""
+    value = next((option.value or "" for option in latest(given) if option.name == "--signal"), "")
+    found = re.fullmatch(r"(?:R:)?(\w+)(?:@\d+)?", value)
+    return (_EARLY, f"sh -c 'trap \"\" {found[1]}; exec \"$@\"' sh ") if found else ("", "")
 
 
 def launcher(command: list[str]) -> str:

@@ -1,7 +1,10 @@
 """Several tasks of one attempt, side by side: what a start does for the others, which is nothing where there are none.
 
 leading     task 0: lease, ledger, requests, restarts are its business
+others      what it hears of the others
 following   the others: they start the command, pass on what is asked, and say how it ended
+grounds     what the supervisor stands on, under both
+meeting     how they find each other
 """
 
 from __future__ import annotations
@@ -57,6 +60,6 @@ def lead(scene: Scene, intake: Intake) -> Alone:
     """The leader's side of a start."""
     if scene.group is None:
         return Alone(scene)
-    from ckptrun.session.leading import Lead  # noqa: PLC0415  # one task is the rule
+    from ckptrun.session.group.leading import Lead  # noqa: PLC0415  # one task is the rule
 
     return Lead(scene, intake)
