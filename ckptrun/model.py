@@ -99,6 +99,7 @@ class Manifest(Noun, frozen=True, kw_only=True):
     request: str = ""  # id of the request that it answers
     seconds: float = 0.0  # how long the save took, block and commit
     parent: str = ""  # what this attempt resumed from: name of a checkpoint or a path relative to the run
+    thinned: list[str] = []  # files that `prune --thin` took away: what is left is no state to resume from
 
 
 class Checkpoint(Noun, frozen=True, kw_only=True):
@@ -123,6 +124,8 @@ class Checkpoint(Noun, frozen=True, kw_only=True):
     reason: str = ""  # why this state; never empty unless complete
     roles: list[str] = []  # latest | best | pinned | resumed-from | pointer
     pinned: bool = False
+    thinned: bool = False  # its optimizer's files were removed: good to use, not to resume from
+    temporary: bool = False  # its framework keeps it only until the next save lands (levanter, OLMo-core)
     request: str = ""  # id of the request it answers
     seconds: float = 0.0
     why_saved: str = ""
@@ -132,6 +135,7 @@ class Checkpoint(Noun, frozen=True, kw_only=True):
     shared: tuple[str, ...] = ()  # names in `directory` that it needs and others too: they stay when it goes
     series: str = ""  # what tells it from other series of the same layout in the same directory
     follows: bool = False  # its framework rewrites it with every save: as new as the newest of its series
+    reused: bool = False  # its framework gives this name to one after another: last.ckpt, model_best
     called: tuple[str, ...] = ()  # what its framework calls it: best | pointer
     guess: bool = False  # recognised by a name that anything might have
     why: str = ""  # of a guess: why this file was taken for a checkpoint

@@ -82,6 +82,8 @@ JOBS = "jobs"  # batch scripts that were submitted for the run, and which jobs t
 SUPERSEDED = "superseded"
 BACKUP = "backup"
 TRASH = "trash"
+THINNED = "thinned"  # in .ckptrun/: marks on checkpoints of other frameworks whose optimizer's files were removed
+PINS = "pins"  # one file for each checkpoint that is never removed
 ATTEMPT_JSON = "attempt.json"
 LOG = "log.txt"
 LOG_TAIL = "log.tail-"  # + 0 or 1: the ring behind log.txt while the attempt runs (supervise/logfile.py)
@@ -95,7 +97,7 @@ MANIFEST = "checkpoint.json"
 TMP_PREFIX = ".tmp-"
 STEP_PREFIX = "step-"
 LATEST = "latest"
-SIDE = ".ckptrun"  # beside checkpoints of other frameworks: seals, pins
+SIDE = ".ckptrun"  # beside directories of other frameworks: pins, trash
 
 # --- requests ----------------------------------------------------------------------------------------------------------
 SAVE = "save"

@@ -12,4 +12,8 @@ wholeness   what that means for each layout
 kinds       file formats that can be checked without loading them
 reading     small files, with suspicion and patience
 cleanup     what killed saves left behind
+remove      deleting: a whole checkpoint goes into the trash by renames
+trash       the trash, and emptying it
+unlinking   a tree, without following links
+emptying    the same as a process of its own
 """

@@ -24,33 +24,29 @@ class Swept(Noun, frozen=True, kw_only=True):
 
 
 def sweep(checkpoints: str, trash: str, attempt: int, guard: Callable[[], None]) -> Swept:
-    """Remove what saves of attempts before `attempt` left in `checkpoints`, and what an earlier sweep left in `trash`.
+    """Remove what saves of attempts before `attempt` left in `checkpoints`, and what a prune or an earlier sweep left in `trash`.
 
     Raises:
         errors.LeaseLost: from `guard`, which is asked before each.
     """
+    leftovers = _leftovers(checkpoints, attempt)
+    if not leftovers and not _names(trash) and not os.path.islink(checkpoints):
+        return Swept()
+    from ckptrun.checkpoints import remove  # noqa: PLC0415  # only where there is something to remove
+    from ckptrun.checkpoints import trash as trashes  # noqa: PLC0415  # as above
+
     removed, left = [], []
-    for name in _leftovers(checkpoints, attempt):
+    here = remove.place(checkpoints, trash)
+    for name in leftovers:
         guard()
         try:
-            _throw_away(os.path.join(checkpoints, name), trash)
+            _throw_away(name, checkpoints, here)
             removed.append(name)
         except OSError as error:
             left.append(f"{name} could not be removed: {error.strerror}")
-    left.extend(empty(trash))
+    for place in {here, trash}:
+        left.extend(trashes.empty(place))
     return Swept(removed=removed, left=left)
-
-
-def empty(trash: str) -> list[str]:
-    """Unlink everything in `trash`; links are not followed. What could not be, with the reason."""
-    left = []
-    for name in _names(trash):
-        path = os.path.join(trash, name)
-        try:
-            _unlink(path)
-        except OSError as error:
-            left.append(f"{names.TRASH}/{name} could not be removed: {error.strerror}")
-    return left
 
 
 def _leftovers(checkpoints: str, attempt: int) -> list[str]:
@@ -59,20 +55,21 @@ def _leftovers(checkpoints: str, attempt: int) -> list[str]:
     return sorted(saves + [name for name in _names(checkpoints) if _POINTER.fullmatch(name)])
 
 
-def _throw_away(path: str, trash: str) -> None:
-    os.makedirs(trash, mode=0o755, exist_ok=True)
-    aside = os.path.join(trash, f"{os.path.basename(path)}-{os.urandom(4).hex()}")
-    os.rename(path, aside)
-    _unlink(aside)
+def _throw_away(name: str, checkpoints: str, place: str) -> None:
+    from ckptrun.checkpoints import trash as trashes  # noqa: PLC0415  # as above
+    from ckptrun.checkpoints import unlinking  # noqa: PLC0415  # as above
 
-
-def _unlink(path: str) -> None:
-    if os.path.islink(path) or not os.path.isdir(path):
-        os.unlink(path)
-        return
-    import shutil  # noqa: PLC0415  # only where there is something to remove
-
-    shutil.rmtree(path)  # works with directory descriptors: a link put there meanwhile is not followed
+    source = os.open(os.path.realpath(checkpoints), trashes.OPEN)
+    try:
+        fd = trashes.open_trash(place)
+        try:
+            aside = trashes.fresh_name(name)
+            os.rename(name, aside, src_dir_fd=source, dst_dir_fd=fd)
+            unlinking.unlink(aside, fd)
+        finally:
+            os.close(fd)
+    finally:
+        os.close(source)
 
 
 def _names(directory: str) -> list[str]:

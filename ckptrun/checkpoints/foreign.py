@@ -92,6 +92,7 @@ class Directory:
             shared=claim.shared,
             series=claim.series,
             follows=claim.follows,
+            reused=not claim.guess and (claim.follows or (claim.best and claim.step is None and claim.epoch is None)),
             called=(roles.BEST,) if claim.best else (),
             guess=claim.guess,
             why=claim.why,

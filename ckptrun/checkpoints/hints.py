@@ -12,13 +12,14 @@ from ckptrun.checkpoints import reading
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.layouts import catalogue, pointers, sidecars
 from ckptrun.layouts.catalogue import Pointer
+from ckptrun.layouts.claim import Entry
 from ckptrun.policy import roles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ckptrun.layouts.catalogue import Layout
-    from ckptrun.layouts.claim import Claim, Entry
+    from ckptrun.layouts.claim import Claim
     from ckptrun.layouts.sidecars import Facts, Sidecar
     from ckptrun.model import Checkpoint
 
@@ -42,7 +43,7 @@ def pointed(
     for layout in dict.fromkeys(item.layout for item in found):
         mine = [item for item in found if item.layout == layout]
         for entry, pointer in _pointing(layout, entries, patterns):
-            name = _leads_to(directory, entry, pointer)
+            name = leads_to(directory, entry, pointer)
             target = _of_name(mine, name)
             if target is None and not (name and _belongs(pointer)):
                 continue
@@ -64,6 +65,17 @@ def vouched(directory: str, claims: Sequence[Claim]) -> set[str]:
     return found
 
 
+def beside(directory: str, layout: str) -> list[tuple[Entry, Pointer]]:
+    """The pointers to checkpoints of one layout that lie in a directory now.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    with os.scandir(directory) as found:
+        entries = [Entry(name=each.name, link=each.is_symlink()) for each in found if not each.is_dir(follow_symlinks=False)]
+    return list(_pointing(layout, entries, ()))
+
+
 def _pointing(layout: str, entries: Sequence[Entry], patterns: tuple[Layout, ...]) -> Iterable[tuple[Entry, Pointer]]:
     literal = next((item for item in patterns if item.name == layout), None) or catalogue.layout(layout)
     known = literal.pointers if literal else ()
@@ -76,7 +88,8 @@ def _pointing(layout: str, entries: Sequence[Entry], patterns: tuple[Layout, ...
             yield from ((entry, each) for each in _BY_HAND if entry.link and re.fullmatch(each.name, entry.name, re.DOTALL))
 
 
-def _leads_to(directory: str, entry: Entry, pointer: Pointer) -> str:
+def leads_to(directory: str, entry: Entry, pointer: Pointer) -> str:
+    """The name that stands in a pointer, "" if it cannot be read."""
     path = os.path.join(directory, entry.name)
     if not entry.link:
         return _read(path, pointer.format)
@@ -181,5 +194,6 @@ def _with(item: Checkpoint, facts: Facts) -> Checkpoint:
         step=facts.step if item.step is None else item.step,
         epoch=facts.epoch if item.epoch is None else item.epoch,
         metrics={**facts.metrics, **item.metrics},
+        temporary=item.temporary or facts.temporary,
         why_saved="temporary" if facts.temporary else item.why_saved,
     )

@@ -5,6 +5,7 @@ In the text a backslash in a file's name is `\\` and an undecodable byte `\xNN`;
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ckptrun.model import FileEntry
 
-__all__ = ["Broken", "encode", "parse", "read"]
+__all__ = ["Broken", "encode", "parse", "read", "rewrite"]
 
 LARGEST = 64 << 20  # bytes: some 500,000 files
 _ESCAPED = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
@@ -64,7 +65,32 @@ def parse(data: bytes) -> Manifest:
 def encode(manifest: Manifest) -> bytes:
     """The text of a manifest."""
     files = [msgspec.structs.replace(entry, path=_escape(entry.path)) for entry in manifest.files]
-    return msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, files=files)), indent=1) + b"\n"
+    fields = msgspec.to_builtins(msgspec.structs.replace(manifest, files=files))
+    if not manifest.thinned:  # the script's side does not know of it
+        del fields["thinned"]
+    return msgspec.json.format(msgspec.json.encode(fields), indent=1) + b"\n"
+
+
+def rewrite(directory: str, manifest: Manifest) -> None:
+    """Put another manifest in the place of the one in `directory`, durably.
+
+    Raises:
+        OSError: and what was there is still there.
+    """
+    from ckptrun.checkpoints import unlinking  # noqa: PLC0415  # for `prune --thin` only
+
+    temporary = os.path.join(directory, f"{names.TMP_PREFIX}{names.MANIFEST}-{os.urandom(4).hex()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        with open(fd, "wb") as file:
+            file.write(encode(manifest))
+            file.flush()
+            os.fsync(fd)
+        os.rename(temporary, os.path.join(directory, names.MANIFEST))
+    except OSError:
+        os.unlink(temporary)
+        raise
+    unlinking.sync(directory)
 
 
 def metrics(manifest: Manifest) -> dict[str, float]:

@@ -6,12 +6,16 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ckptrun import names, units
 from ckptrun.checkpoints import manifest
 from ckptrun.checkpoints.reading import Broken, Patience
 from ckptrun.model import Checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ckptrun.layouts.claim import Claim
     from ckptrun.model import FileEntry, Manifest
 
@@ -30,7 +34,17 @@ def inspect(directory: str, claim: Claim, place: str, patience: Patience, *, siz
             require_sizes(path, found.files, patience)
     except Broken as broken:
         return _broken(directory, claim, place, broken) if os.path.lexists(path) else None
-    return _whole(directory, path, claim, place, found)
+    item = _whole(directory, path, claim, place, found)
+    if found.thinned:
+        left = [f"{claim.name}/{name}" for name in found.thinned if os.path.lexists(os.path.join(path, name))]
+        files = [*item.files, *left]  # a prune that was killed
+        return msgspec.structs.replace(item, state=names.PARTIAL, reason=thinned(found.thinned), thinned=True, files=files)
+    return item
+
+
+def thinned(files: Sequence[str]) -> str:
+    """Why a thinned checkpoint is not complete."""
+    return f"thinned by ckptrun prune: {', '.join(files[:3])}{' and more' if len(files) > 3 else ''} taken away"
 
 
 def _whole(directory: str, path: str, claim: Claim, place: str, found: Manifest) -> Checkpoint:

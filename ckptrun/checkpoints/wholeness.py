@@ -37,6 +37,8 @@ def _by_manifest(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: T
     own.require_sizes(checkpoint.path, found.files, patience)
     if deep:
         _require_digests(checkpoint.path, found.files, patience, tell)
+    if found.thinned:
+        raise Broken(names.PARTIAL, own.thinned(found.thinned))
     return _extra(checkpoint.path, {entry.path for entry in found.files})
 
 

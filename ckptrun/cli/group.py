@@ -25,6 +25,9 @@ VERBS = {
     "save": "Ask a running attempt to save and go on.",
     "stop": "Ask a running attempt to save and stop.",
     "wait": "Wait until a run has ended.",
+    "prune": "Remove checkpoints that nobody asked to keep.",
+    "pin": "Pin checkpoints: they are never removed.",
+    "unpin": "Take pins away.",
     "doctor": "Look for what would make a training lose work here.",
     "completion": "Print the shell's completion script.",
 }

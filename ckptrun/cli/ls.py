@@ -66,7 +66,7 @@ def command(
     if not what:
         return _runs(root, as_json=as_json)
     with working.busy("looking at checkpoints", desk.err()):
-        listings = [_look_up(each, root, wish) for word in what for each in _matching(word, root)]
+        listings = [look_up(each, root, wish) for word in what for each in matching(word, root)]
     if as_json:
         desk.print_document(listing.document(listings))
         return names.EXIT_OK
@@ -74,14 +74,20 @@ def command(
     return names.EXIT_OK
 
 
-def _matching(what: str, root: str) -> list[str]:
+def matching(what: str, root: str) -> list[str]:
     """The names of the runs that a pattern stands for; any other word itself."""
     if not refs.is_pattern(what) or os.path.lexists(os.path.join(working_directory(), what)):
         return [what]
     return [run.name for run in refs.matching(what, root)]
 
 
-def _look_up(what: str, root: str, wish: Wish) -> Listing:
+def look_up(what: str, root: str, wish: Wish) -> Listing:
+    """What an argument names: a run's checkpoints, or a directory's.
+
+    Raises:
+        UsageError: there is no such run or directory.
+        IoFailure: it could not be read.
+    """
     cwd = working_directory()
     if not refs.is_path(what):
         run = refs.run_named(what, root)

@@ -14,7 +14,7 @@ from ckptrun.cli import desk
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.report import gather, listing, logs, overview, refs, standing, story, tales, working
-from ckptrun.runs import ledger, records
+from ckptrun.runs import ledger, pins, records
 from ckptrun.runs import paths as run_paths
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class _Checkpoint:
         self.manifest = _manifest(named.checkpoint)
         self.resumed_by = gather.resumed_by(named.run, named.checkpoint) if named.run else []
         self.run = named.run.name if named.run else ""
+        self.pin = _pin(named)
 
     def document(self) -> dict[str, Any]:
         inside = msgspec.to_builtins(self.manifest) if self.manifest else None
@@ -128,11 +129,12 @@ class _Checkpoint:
             "run": self.run or None,
             "checkpoint": listing.checkpoint(self.item),
             "manifest": inside,
+            "pin": msgspec.to_builtins(self.pin) if self.pin else None,
             "resumed_by": self.resumed_by,
         }
 
     def print(self, page: Paper, now: float) -> None:
-        page.pairs(tales.checkpoint(self.item, self.manifest, self.resumed_by, now))
+        page.pairs(tales.checkpoint(self.item, self.manifest, self.resumed_by, now, pin=self.pin))
         page.heading("files")
         page.table(tales.FILES, tales.files(self.item, self.manifest))
 
@@ -150,6 +152,15 @@ def _manifest(item: Checkpoint) -> Manifest | None:
         return manifests.read(item.path)
     except manifests.Broken:
         return None
+
+
+def _pin(named: OfCheckpoint) -> pins.Pin | None:
+    """Its pin; one that cannot be read says so."""
+    boards = pins.boards(named.checkpoint.directory, named.run)
+    try:
+        return pins.read(boards, named.checkpoint.path)
+    except errors.CkptrunError as error:
+        return pins.Pin(path="", reason=error.message)
 
 
 _VIEWS: dict[type, Any] = {refs.OfRun: _Run, refs.OfAttempt: _Attempt, refs.OfCheckpoint: _Checkpoint}

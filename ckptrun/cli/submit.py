@@ -72,7 +72,7 @@ def run(ctx: click.Context, **_options: object) -> int:
     if not found.rest:
         raise click.UsageError("there is no script or command", ctx)
     environ, cwd = dict(os.environ), working_directory()
-    settings = config.load(_given(ctx), environ, cwd)
+    settings = train.checked(config.load(_given(ctx), environ, cwd))
     if settings.sweep_task is not None:
         raise errors.UsageError("--sweep-task: `ckptrun submit` starts all tasks", "for some of them: --array=0,2")
     order = orders.make(ctx, found, settings, environ, cwd)

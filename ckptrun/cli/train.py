@@ -46,6 +46,24 @@ In any argument of the command, {{checkpoint_dir}} {{output_dir}} {{input_dir}} 
 in a task of an array {{array_task}}, in one of a sweep the names of its values.
 """
 
+# What is kept, as `prune` asks for it too.
+KEEPING = [
+    ("--keep-last", "N", "Keep the newest N."),
+    ("--keep-best", "K[:METRIC]", "Keep the best K by a metric (also K:METRIC:min, K:METRIC:max). May be repeated.  [metric: as ls picks it]"),
+    ("--keep-every", "N|TIME", "Keep one in N steps (multiples of N; N:greedy, N:closest) or in a time: 2h. May be repeated."),
+    ("--keep-within", "TIME", "Keep those written at most so long before the newest."),
+    ("--keep-hourly", "N", "Keep the newest of each of the last N hours (UTC) that have any."),
+    ("--keep-daily", "N", "The same by days,"),
+    ("--keep-weekly", "N", "by weeks,"),
+    ("--keep-monthly", "N", "by months,"),
+    ("--keep-yearly", "N", "by years."),
+    ("--keep-first", "N", "Keep the oldest N."),
+    ("--keep-permanent", "", "Keep those that their framework does not call temporary."),
+    ("--without-metric", "WHAT", "keep or remove what lacks the metric of --keep-best.  [default: keep]"),
+    ("--max-bytes", "SIZE", "Of what is not kept, remove the oldest until the rest takes at most so much."),
+    ("--until-free", "SIZE", "Of what is not kept, remove the oldest until so much is free on the disk."),
+    ("--thin", "", "Remove the optimizer's files of what is kept and not needed to resume."),
+]  # fmt: skip
 # Heading, then (option, what stands for its value, what it does). Names, kinds and defaults are in config.keys.
 _OPTIONS = {
     "Which run": [
@@ -85,6 +103,7 @@ _OPTIONS = {
         ("--preempt-exit-code", "CODE", "Instead of 75, for systems that want 85, 99 or 143."),
         ("--child-preempt-code", "CODE", "The script's own code for \"start me again\"."),
     ],
+    "Keeping": KEEPING,
     "This call": [
         ("--dry-run", "", "Print the whole plan, start nothing."),
         ("--json", "", "One JSON document on stdout at the end; the script's stdout goes to stderr."),
@@ -98,6 +117,7 @@ _CHOICES = {
     "signal_means": ("save", "stop"),
     "restart_by": ("scheduler", "self", "exit"),
     "save_signal": ("USR1", "USR2", "TERM", "INT", "HUP"),
+    "without_metric": ("keep", "remove"),
 }
 
 
@@ -120,7 +140,7 @@ def run(ctx: click.Context, words: Sequence[str], **_options: object) -> int:
     """
     environ = dict(os.environ)
     cwd = working_directory()
-    settings = config.load(given(ctx), environ, cwd)
+    settings = checked(config.load(given(ctx), environ, cwd))
     command = commands.resolve(
         words, literal=ctx.meta["ckptrun.literal"], cwd=settings.chdir or cwd, search=environ.get("PATH", os.defpath)
     )
@@ -132,6 +152,19 @@ def run(ctx: click.Context, words: Sequence[str], **_options: object) -> int:
     )
 
 
+def checked(settings: config.Config) -> config.Config:
+    """The same settings, if the rules of retention among them can be meant.
+
+    Raises:
+        UsageError: they keep nothing, or nobody knows which end of a metric is better.
+    """
+    if settings.retains:
+        from ckptrun.policy import keeping  # noqa: PLC0415  # only who asks for it pays
+
+        keeping.require(keeping.of(settings))
+    return settings
+
+
 def given(ctx: click.Context) -> dict[str, str | Sequence[str]]:
     """The options that stand on the command line, as text, by their name in Config."""
     found: dict[str, str | Sequence[str]] = {}
@@ -141,7 +174,8 @@ def given(ctx: click.Context) -> dict[str, str | Sequence[str]]:
     return found
 
 
-def _option(section: str, flag: str, value: str, text: str) -> Option:
+def option(section: str, flag: str, value: str, text: str) -> Option:
+    """The option of a setting; what it says is only collected here."""
     key = config.BY_OPTION[flag]
     if value in ("-q", "-v"):
         return Option([value, flag, key.name], section=section, help=text, count=True, allow_from_autoenv=False)
@@ -171,7 +205,7 @@ command = _Train(
     codes=_CODES,
     context_settings={"allow_interspersed_args": False},
     params=[
-        *(_option(section, *row) for section, rows in _OPTIONS.items() for row in rows),
+        *(option(section, *row) for section, rows in _OPTIONS.items() for row in rows),
         click.Argument(["words"], nargs=-1, required=True, type=FILE, metavar="SCRIPT [ARGS]..."),
     ],
 )

@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from ckptrun import names
-from ckptrun.config import kinds
+from ckptrun.config import keeping, kinds
 from ckptrun.model import Noun
 
 if TYPE_CHECKING:
@@ -118,6 +118,28 @@ _TABLE = (
     Key(name="catch_requeue", path="restart.catch_requeue", kind=kinds.flag, example="no", default=True, option_name="-"),
     Key(name="preempt_exit_code", kind=kinds.exit_code, example="85", default=names.EXIT_AGAIN),
     Key(name="child_preempt_code", kind=kinds.whole(1, 255), example="75"),
+    # what is kept
+    Key(name="keep_last", path="retention.keep_last", kind=keeping.count, example="3", default=keeping.NONE),
+    Key(name="keep_first", path="retention.keep_first", kind=keeping.count, example="1", default=keeping.NONE),
+    Key(name="keep_best", path="retention.keep_best", kind=keeping.best, example="3:val_loss", default=[], many=True),
+    Key(name="keep_every", path="retention.keep_every", kind=keeping.every, example="1000", default=[], many=True),
+    Key(name="keep_within", path="retention.keep_within", kind=keeping.within, example="2d", default=0.0),
+    Key(name="keep_hourly", path="retention.keep_hourly", kind=keeping.count, example="24", default=keeping.NONE),
+    Key(name="keep_daily", path="retention.keep_daily", kind=keeping.count, example="7", default=keeping.NONE),
+    Key(name="keep_weekly", path="retention.keep_weekly", kind=keeping.count, example="4", default=keeping.NONE),
+    Key(name="keep_monthly", path="retention.keep_monthly", kind=keeping.count, example="12", default=keeping.NONE),
+    Key(name="keep_yearly", path="retention.keep_yearly", kind=keeping.count, example="2", default=keeping.NONE),
+    Key(name="keep_permanent", path="retention.keep_permanent", kind=kinds.flag, example="yes", default=False),
+    Key(
+        name="without_metric",
+        path="retention.without_metric",
+        kind=kinds.choice(keeping.KEEP, keeping.REMOVE),
+        example="remove",
+        default=keeping.KEEP,
+    ),
+    Key(name="max_bytes", path="retention.max_bytes", kind=keeping.size, example="200G", unset="off"),
+    Key(name="until_free", path="retention.until_free", kind=keeping.size, example="50G", unset="off"),
+    Key(name="thin", path="retention.thin", kind=kinds.flag, example="yes", default=False),
     Key(name="tracker_ids", kind=kinds.flag, example="no", default=True, option_name="-"),
     # this call
     Key(name="dry_run", kind=kinds.flag, example="yes", default=False, not_in_file=_ONE_CALL),
@@ -126,6 +148,7 @@ _TABLE = (
     Key(name="verbose", kind=kinds.whole(0), example="1", default=0),
 )
 KEYS = {key.name: key for key in _TABLE}
+RETENTION = tuple(key.name for key in _TABLE if key.path.startswith("retention."))
 BY_PATH = {key.in_file: key for key in _TABLE}
 BY_VARIABLE = {key.variable: key for key in _TABLE}
 BY_OPTION = {key.option: key for key in _TABLE if key.option}

@@ -6,7 +6,7 @@ from collections import ChainMap
 from typing import TYPE_CHECKING, Any
 
 from ckptrun import errors
-from ckptrun.config import keys, kinds, layers, strategies
+from ckptrun.config import keeping, keys, kinds, layers, strategies
 from ckptrun.model import Noun, Setting, Sweep
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ckptrun.config.keys import Key
     from ckptrun.config.layers import Given
 
-_HINT = "`ckptrun train --help` describes every setting"
+_HINT = "`ckptrun {verb} --help` describes every setting"
 _CALL_ONLY = ("config", "dry_run", "json", "quiet", "verbose")  # how one call is answered, no property of the run
 
 
@@ -50,6 +50,21 @@ class Config(Noun, frozen=True, kw_only=True):
     catch_requeue: bool
     preempt_exit_code: int
     child_preempt_code: int | None
+    keep_last: int
+    keep_first: int
+    keep_best: list[keeping.KeepBest]
+    keep_every: list[keeping.KeepEvery]
+    keep_within: float
+    keep_hourly: int
+    keep_daily: int
+    keep_weekly: int
+    keep_monthly: int
+    keep_yearly: int
+    keep_permanent: bool
+    without_metric: str
+    max_bytes: int | None
+    until_free: int | None
+    thin: bool
     tracker_ids: bool
     dry_run: bool
     json: bool
@@ -66,6 +81,11 @@ class Config(Noun, frozen=True, kw_only=True):
         """Whether somebody asked for this value: an option, the environment or the file."""
         return self.sources[name] != "default" and not self.sources[name].startswith("strategy ")
 
+    @property
+    def retains(self) -> bool:
+        """Whether somebody asked for rules of retention: without that nothing is ever removed."""
+        return any(self.given(name) for name in keys.RETENTION)
+
     def explain(self) -> list[tuple[str, Any, str]]:
         """(name as in the file, value as it may be written in the file, source) of every setting of the run."""
         return [
@@ -75,8 +95,8 @@ class Config(Noun, frozen=True, kw_only=True):
         ]
 
 
-def load(options: Given, environ: Mapping[str, str], cwd: str) -> Config:
-    """One Config from `options` (texts by name, only those that were given), `environ`, the file and the strategy.
+def load(options: Given, environ: Mapping[str, str], cwd: str, *, verb: str = "train") -> Config:
+    """One Config from `options` of `verb` (texts by name, only those that were given), `environ`, the file and the strategy.
 
     Raises:
         UsageError: an option is wrong, or two contradict each other.
@@ -86,9 +106,9 @@ def load(options: Given, environ: Mapping[str, str], cwd: str) -> Config:
     asked, around, default = read.options(options), read.environment(), read.defaults()
     written = read.file(asked.get("config"), around.get("config"))
     if read.wrong_options:
-        raise errors.UsageError("\n".join(read.wrong_options + read.problems), _HINT)
+        raise errors.UsageError("\n".join(read.wrong_options + read.problems), _HINT.format(verb=verb))
     if read.problems:
-        raise errors.ConfigError(read.problems, _HINT)
+        raise errors.ConfigError(read.problems, _HINT.format(verb=verb))
     strategy = strategies.settings(ChainMap(asked, around, written, default)["strategy"].value)
     chosen = ChainMap(asked, around, written, strategy, default)  # the precedence
     _check_together(chosen)
@@ -112,7 +132,7 @@ def find_root(given: str | None, environ: Mapping[str, str], cwd: str) -> str:
     named = environ.get(keys.KEYS["config"].variable)
     written = read.file(None, Setting(value=named, source="environment") if named else None, only="root")
     if read.problems:
-        raise errors.ConfigError(read.problems, _HINT)
+        raise errors.ConfigError(read.problems, _HINT.format(verb="train"))
     return str(ChainMap(written, read.defaults())["root"].value)
 
 
@@ -123,6 +143,8 @@ def _shown(key: Key, value: Any) -> Any:
         return f"{value:g}s"
     if key.kind is kinds.signal_number:
         return kinds.signal_name(value)
+    if key.many:
+        return [str(item) for item in value]
     return str(value) if isinstance(value, (kinds.DoneWhen, Sweep)) else value
 
 

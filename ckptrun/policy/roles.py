@@ -87,17 +87,17 @@ def direction(metric: str) -> str:
 
 
 def best(checkpoints: Iterable[Checkpoint], metric: str = "", mode: str = AUTO) -> Best:
-    """The best complete checkpoint: what its framework calls so, unless a metric is named; else by a metric.
+    """The best complete (or thinned) checkpoint: what its framework calls so, unless a metric is named; else by a metric.
 
     Of equals the later one; NaN and infinities are never best.
 
     Raises:
         UsageError: no checkpoint has `metric`, or its direction cannot be known and `mode` is auto.
     """
-    complete = [item for item in checkpoints if item.state == names.COMPLETE]
-    if not metric and (called := _called_best(complete)):
+    usable = [item for item in checkpoints if item.state == names.COMPLETE or item.thinned]
+    if not metric and (called := _called_best(usable)):
         return Best(checkpoint=called, why="what its framework calls so")
-    whole = [item for item in complete if item.metrics]
+    whole = [item for item in usable if item.metrics]
     known = sorted({name for item in whole for name in item.metrics})
     if not metric:
         metric = _chosen(known)

@@ -9,11 +9,12 @@ import msgspec
 
 from ckptrun import errors, names
 from ckptrun.checkpoints import scan
+from ckptrun.layouts.catalogue import OWN
 from ckptrun.model import Noun, Series
 from ckptrun.policy import roles
 from ckptrun.report.listing import Listing
 from ckptrun.runs import paths as run_paths
-from ckptrun.runs import records
+from ckptrun.runs import pins, records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ def run_listing(run: RunPaths, wish: Wish | None = None) -> Listing:
     patterns = wish.patterns + recorded_patterns(run_record(run))
     looked = scan.look_run(run.checkpoints, run.attempts, sizes=wish.sizes, patterns=patterns)
     found = [item for item in looked.checkpoints if not item.name.startswith(names.TMP_PREFIX)]
+    found = _pinned(found, pins.boards(run.dir, run))
     best = roles.best(found, wish.metric, wish.mode)
     marked = roles.marked(found, latest=roles.latest(found), best=best.checkpoint, resumed=resumed_paths(run))
     return Listing(
@@ -68,7 +70,8 @@ def directory_listing(directory: str, wish: Wish | None = None) -> Listing:
     around = run_around(directory)
     resumed = resumed_paths(around) if around else set()
     wish = wish or Wish()
-    found = scan.look_directory(directory, sizes=wish.sizes, patterns=wish.patterns)
+    looked = scan.look_directory(directory, sizes=wish.sizes, patterns=wish.patterns)
+    found = msgspec.structs.replace(looked, checkpoints=_with_pins(looked.checkpoints, around))
     overall = roles.best(found.checkpoints, wish.metric, wish.mode)  # complains of a metric that none has
     series, reasons = [], {}
     for place in scan.series_of(found):
@@ -135,6 +138,35 @@ def resumed_path(run: RunPaths, record: AttemptRecord) -> str:
 def resumed_by(run: RunPaths, item: Checkpoint) -> list[int]:
     """The attempts of a run that went on from this checkpoint."""
     return [record.attempt for record in attempt_records(run) if resumed_path(run, record) == item.path]
+
+
+def _with_pins(found: list[Checkpoint], run: RunPaths | None) -> list[Checkpoint]:
+    """The same, each with what is known of it: outside of runs, the marks of a directory lie beside it."""
+    if run is not None:
+        return _pinned(found, pins.boards(run.dir, run))
+    boards = [board for directory in sorted({item.directory for item in found}) for board in pins.boards(directory)]
+    return _pinned(found, boards)
+
+
+def _pinned(found: list[Checkpoint], boards: list[pins.Board]) -> list[Checkpoint]:
+    """The same, those that are pinned saying so."""
+    held = pins.pinned(boards, [item.path for item in found])
+    pinned = [msgspec.structs.replace(item, pinned=True) if item.path in held else item for item in found] if held else found
+    return _thinned(pinned)
+
+
+def _thinned(found: list[Checkpoint]) -> list[Checkpoint]:
+    """The same, those of other frameworks that were thinned no longer complete: the mark lies beside them."""
+    foreign = [item for item in found if item.layout != OWN.name]
+    marked: set[str] = set()
+    for directory in {item.directory for item in foreign}:
+        marked |= pins.pinned(pins.beside(directory, names.THINNED), [item.path for item in foreign])
+    return [_without_optimizer(item) if item.path in marked else item for item in found] if marked else found
+
+
+def _without_optimizer(item: Checkpoint) -> Checkpoint:
+    reason = "thinned by ckptrun prune: its optimizer's files were taken away"
+    return msgspec.structs.replace(item, state=names.PARTIAL, reason=reason, thinned=True)
 
 
 def _record(run: RunPaths, number: int) -> AttemptRecord | None:

@@ -1,4 +1,4 @@
-"""What a reference names: RUN, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best, RUN@NAME, or a path to any of these.
+"""What a reference names: RUN, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best, RUN@NAME, DIR@STEP, or a path to any of these.
 
 `parse` is pure; `resolve` looks on disk. `sweep-*` names every run that matches (`the_runs`). A leading `.`, `/` or `~` makes a path; so does a slash, unless the part before it is a run.
 """
@@ -97,7 +97,26 @@ def resolve(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Named
         return _at_path(path, wish)
     if is_pattern(ref):
         return OfRun(_only(matching(ref, root), ref))
+    directory, _, at = path.rpartition("@")
+    if at and os.path.isdir(directory):
+        around = gather.run_around(directory)
+        return OfCheckpoint(around, _pick(gather.directory_listing(directory, wish), at, ref))
     raise nothing(ref, root)
+
+
+def one(ref: str, *, root: str, cwd: str) -> OfCheckpoint:
+    """The one checkpoint that `ref` names outright, by step, role, name or path.
+
+    Raises:
+        UsageError: it names something else, or nothing.
+        IoFailure: as `resolve`.
+    """
+    named = resolve(ref, root=root, cwd=cwd)
+    if not isinstance(named, OfCheckpoint):
+        raise errors.UsageError(
+            f"{ref} is not a checkpoint", f"name one: {ref}@STEP or {ref}@latest; `ckptrun ls {ref}` lists them"
+        )
+    return named
 
 
 def checkpoint(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Checkpoint:
@@ -223,7 +242,8 @@ def _pick(listing: Listing, at: str, ref: str) -> Checkpoint:
     what = {LATEST: "no complete checkpoint", BEST: "no checkpoint that is known to be the best"}.get(
         at, f"no checkpoint {at}"
     )
-    raise errors.UsageError(f"{ref}: run {listing.run} has {what}", _there(listing))
+    where = f"run {listing.run}" if listing.run else listing.title
+    raise errors.UsageError(f"{ref}: {where} has {what}", _there(listing))
 
 
 def _is(item: Checkpoint, at: str) -> bool:
@@ -270,7 +290,7 @@ def _there(listing: Listing) -> str:
     whole = [
         str(item.name if item.step is None else item.step) for item in listing.checkpoints if item.state == names.COMPLETE
     ]
-    return f"complete: {_few(whole)}" if whole else f"`ckptrun ls {listing.run}` shows what is there"
+    return f"complete: {_few(whole)}" if whole else f"`ckptrun ls {listing.run or listing.title}` shows what is there"
 
 
 def _few(words: Sequence[str], most: int = 12) -> str:

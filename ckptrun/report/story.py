@@ -12,7 +12,7 @@ from ckptrun.report.cells import Column
 from ckptrun.runs import ledger, records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ckptrun.report.cells import Cell
 
@@ -26,6 +26,7 @@ STYLES = {
     "checkpoint": "green",
     "attempt_ended": "bold",
 }
+_NAMED = 12  # checkpoints in a sentence
 _NOT_SAID = ("time", "event", "attempt", "number", "task", "node")
 
 
@@ -131,6 +132,16 @@ def _command_ended(entry: Entry) -> str:
     return f"the command ended, {how}"
 
 
+def _pruned(entry: Entry) -> str:
+    by = f" by {entry['by']}" if entry.get("by") else ""
+    said = [("removed", entry["removed"]), ("took the optimizer's files of", entry.get("thinned") or [])]
+    return "; ".join(f"{what}{by}: {', '.join(_few(paths))}" for what, paths in said if paths)
+
+
+def _few(paths: Sequence[str]) -> Sequence[str]:
+    return paths if len(paths) <= _NAMED else [*paths[:2], f"… {len(paths) - 3} more …", paths[-1]]
+
+
 def signal_name(number: int) -> str:
     """`SIGTERM` for 15."""
     try:
@@ -163,6 +174,7 @@ _SENTENCES: dict[str, Callable[[Entry], str]] = {
     "stray_left": lambda entry: f"a process of an earlier attempt is still there: {entry['process']}",
     "setting_aside": _setting_aside,
     "set_aside": _set_aside,
+    "pruned": _pruned,
 }
 
 

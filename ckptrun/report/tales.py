@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ckptrun.model import AttemptRecord, Checkpoint, Manifest, Setting
     from ckptrun.report.cells import Cell
+    from ckptrun.runs.pins import Pin
     from ckptrun.runs.records import RunRecord
 
 SETTINGS = (Column("setting"), Column("from"), Column("value", words=True))
@@ -123,7 +124,9 @@ def tasks(record: AttemptRecord) -> list[list[Cell]]:
 
 
 # --- a checkpoint ------------------------------------------------------------------------------------------------------
-def checkpoint(item: Checkpoint, manifest: Manifest | None, resumed_by: Sequence[int], now: float) -> list[tuple[str, Cell]]:
+def checkpoint(
+    item: Checkpoint, manifest: Manifest | None, resumed_by: Sequence[int], now: float, *, pin: Pin | None = None
+) -> list[tuple[str, Cell]]:
     """What it is, whether it is whole, where it came from and who went on from it."""
     metrics = [(f"metric {metric}", number(value)) for metric, value in item.metrics.items()]
     return [
@@ -132,6 +135,7 @@ def checkpoint(item: Checkpoint, manifest: Manifest | None, resumed_by: Sequence
         ("state", (item.state, STYLES.get(item.state, ""))),
         ("reason", item.reason),
         ("roles", ", ".join(telling(item.roles))),
+        ("pinned", _pinned(pin, now)),
         ("step", "" if item.step is None else str(item.step)),
         ("epoch", number(item.epoch)),
         *metrics,
@@ -189,6 +193,13 @@ def _saves(record: AttemptRecord) -> str:
 def _by(item: Checkpoint, manifest: Manifest | None) -> str:
     number = "" if item.attempt is None else str(item.attempt)
     return f"{number} of run {manifest.run}" if manifest and manifest.run and number else number
+
+
+def _pinned(pin: Pin | None, now: float) -> str:
+    if pin is None:
+        return ""
+    by = f"by {pin.by}, {_when(pin.created, now)}" if pin.by else ""
+    return ": ".join(part for part in (by, pin.reason) if part) or "yes"
 
 
 def _took(record: AttemptRecord, now: float) -> str:

@@ -41,7 +41,19 @@ def replace(path: str, data: bytes, *, sync: bool = True) -> None:
     os.close(fd)
 
 
-def replace_open(path: str, data: bytes, *, sync: bool = True, sync_directory: bool = True) -> int:
+def replace_others(path: str, data: bytes, seen: os.stat_result) -> None:
+    """`replace` a file that is not ours: it keeps its mode, and whoever changed it since it was `seen` is not overwritten.
+
+    Raises:
+        errors.IoFailure: as `replace`; also where it has changed.
+    """
+    fd = replace_open(path, data, over=seen)
+    os.close(fd)
+
+
+def replace_open(
+    path: str, data: bytes, *, sync: bool = True, sync_directory: bool = True, over: os.stat_result | None = None
+) -> int:
     """`replace`, and the new file stays open: the descriptor knows its inode even after somebody else replaced the name."""
     temporary = os.path.join(os.path.dirname(path), f"{names.TMP_PREFIX}{os.path.basename(path)}-{os.urandom(6).hex()}")
     fd = -1
@@ -50,6 +62,9 @@ def replace_open(path: str, data: bytes, *, sync: bool = True, sync_directory: b
         write_all(fd, data)
         if sync:
             os.fsync(fd)
+        if over is not None:
+            os.fchmod(fd, stat.S_IMODE(over.st_mode))
+            _require_same(path, over)
         os.rename(temporary, path)
         if sync and sync_directory:
             fsync_dir(os.path.dirname(path))
@@ -57,6 +72,12 @@ def replace_open(path: str, data: bytes, *, sync: bool = True, sync_directory: b
         _discard(fd, temporary)
         raise io_error(error, path) from error
     return fd
+
+
+def _require_same(path: str, seen: os.stat_result) -> None:
+    now = os.lstat(path)
+    if (now.st_ino, now.st_dev, now.st_mtime_ns, now.st_size) != (seen.st_ino, seen.st_dev, seen.st_mtime_ns, seen.st_size):
+        raise OSError(errno.EAGAIN, "somebody has written it meanwhile")
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -132,6 +132,10 @@ class RunPaths(Noun, frozen=True, kw_only=True):
         return os.path.join(self.dir, names.TRASH)
 
     @property
+    def pins(self) -> str:
+        return os.path.join(self.dir, names.PINS)
+
+    @property
     def latest(self) -> str:
         return os.path.join(self.checkpoints, names.LATEST)
 

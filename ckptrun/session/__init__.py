@@ -9,6 +9,7 @@ environment   the variables and templates (pure)
 group         several tasks of one attempt, on one or many nodes: leading, following
 ground        what the supervisor needs from the run while the attempt lives
 scheduler     why we are stopped, and being started again
+keeping       retention: what is removed while it runs and at its end (pruning, thinning, permission do it for `prune`, too)
 ending        was it complete, what is safe, what to tell
 plan          --dry-run
 """
@@ -230,12 +231,21 @@ def _one_attempt(scene: Scene, held: Lease, intake: Intake, lead: group.Alone, c
         record = replace(begun.record, tasks=tasks, blamed=blamed.node if blamed else "")
         result = ending.judge(scene, record, where, ended, intake, blamed)
         ending.write(scene, where, result, book)
+        if scene.config.retains:
+            _keep(scene, held, book)
         book.close()
         if result.verdict.outcome == names.STOPPED_BY_USER:
             scheduler.mark_cancelled(scene, scene.place.why_stopped(), number)
         return result
     finally:
         ending.remove_local(begun.spec.local_dir)
+
+
+def _keep(scene: Scene, held: Lease, book: ledger.Ledger) -> None:
+    """Remove what the settings do not keep."""
+    from ckptrun.session import keeping  # noqa: PLC0415  # only where it was asked for
+
+    keeping.at_the_end(scene, held, book)
 
 
 def _already_complete(scene: Scene, history: Sequence[AttemptRecord], why: str) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ckptrun.model import Checkpoint, Request
     from ckptrun.runs.lease import Lease
     from ckptrun.runs.ledger import Ledger
+    from ckptrun.session.keeping import Keeper
     from ckptrun.session.scene import Scene
     from ckptrun.supervise.events import Event
 
@@ -27,6 +28,7 @@ class Ground:
     def __init__(self, scene: Scene, lease: Lease, ledger: Ledger, *, attempt: int, started: float, local_dir: str) -> None:
         self._scene, self._lease, self._ledger = scene, lease, ledger
         self._attempt, self._started, self._local_dir = attempt, started, local_dir
+        self._keeper: Keeper | None = None
         self.troubles: list[str] = []
 
     def clock(self) -> float:
@@ -37,10 +39,13 @@ class Ground:
         """Stamp the lease; False when somebody else has taken the run over."""
         self._keep_local()
         try:
-            return self._lease.beat()
+            held = self._lease.beat()
         except (errors.CkptrunError, OSError) as error:
             self._trouble(f"the heartbeat could not be written: {error}")
             return True
+        if held and self._scene.config.retains:
+            self._retention().now_and_then()
+        return held
 
     def holds(self) -> bool:
         """Whether the run is still ours, without a stamp; what cannot be read just now is not lost."""
@@ -84,6 +89,15 @@ class Ground:
         if event == "signal" and fields.get("signal") in scheduler.FROM_OUTSIDE:
             self._scene.place.signalled()
         self._try("the ledger", lambda: self._ledger.append(event, **fields))
+        if event == "checkpoint" and self._scene.config.retains:
+            self._retention().look()
+
+    def _retention(self) -> Keeper:
+        if self._keeper is None:
+            from ckptrun.session.keeping import Keeper  # noqa: PLC0415  # not before the script has started
+
+            self._keeper = Keeper(self._scene, self._lease, self._ledger, self._trouble)
+        return self._keeper
 
     def progress(self, fields: dict[str, Any]) -> None:
         """Where the attempt is, for `ckptrun status`."""

@@ -70,7 +70,7 @@ def test_what_cannot_be_removed_is_said(home, monkeypatch):
     name = ".tmp-step-00000007-a0001-0a1b2c3d"
     os.mkdir(os.path.join(home.checkpoints, name))
 
-    def failing(*_):
+    def failing(*_, **__):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "rename", failing)

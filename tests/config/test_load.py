@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from support import write_files
 
 from ckptrun import config, errors, names
-from ckptrun.config import keys
+from ckptrun.config import keeping, keys
 from ckptrun.model import Point, Sweep
 
 # One setting each way: (name in Config, text, value). All keys are here: a test below says so.
@@ -40,6 +40,21 @@ EACH = [
     ("max_failures", "7", 7),
     ("preempt_exit_code", "85", 85),
     ("child_preempt_code", "75", 75),
+    ("keep_last", "3", 3),
+    ("keep_first", "-1", -1),
+    ("keep_best", "3:val_loss", [keeping.KeepBest(count=3, metric="val_loss")]),
+    ("keep_every", "1000", [keeping.KeepEvery(kind="steps", amount=1000, text="1000")]),
+    ("keep_within", "2d", 172800.0),
+    ("keep_hourly", "24", 24),
+    ("keep_daily", "7", 7),
+    ("keep_weekly", "4", 4),
+    ("keep_monthly", "12", 12),
+    ("keep_yearly", "2", 2),
+    ("keep_permanent", "yes", True),
+    ("without_metric", "remove", "remove"),
+    ("max_bytes", "10k", 10240),
+    ("until_free", "10k", 10240),
+    ("thin", "yes", True),
     ("tracker_ids", "no", False),
     ("catch_requeue", "no", False),
     ("dry_run", "yes", True),

@@ -1,0 +1,50 @@
+"""`ckptrun pin`: a checkpoint that is never removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ckptrun import names
+from ckptrun.cli import desk, words
+from ckptrun.cli.help import verb
+from ckptrun.cli.params import RUN, root_option, working_directory
+from ckptrun.report import refs
+from ckptrun.runs import pins
+
+if TYPE_CHECKING:
+    from ckptrun.report.refs import OfCheckpoint
+
+
+@verb(
+    "pin",
+    examples=[
+        ("ckptrun pin digits-3f9a1c@120 --reason 'in the paper'", "the checkpoint of step 120; also @latest, @best, @NAME"),
+        ("ckptrun pin ./output@1000 runs/big/checkpoints/step-00000200", "of any directory, by step or by its path"),
+    ],
+    codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_CANNOT_CREATE, names.EXIT_IO),
+)
+@click.argument("ref", nargs=-1, required=True, type=RUN, metavar="RUN@STEP|DIR@STEP...")
+@click.option("--reason", default="", metavar="TEXT", help="Why; `ckptrun show` tells it.")
+@root_option
+def command(ref: tuple[str, ...], reason: str, root: str) -> int:
+    """Pin checkpoints: `ckptrun prune` and the rules of retention never remove them."""
+    for named in checkpoints(ref, root):
+        pins.pin(boards(named), named.checkpoint.path, by=desk.who(), now=desk.now(), reason=reason)
+        words.say(f"pinned {named.checkpoint.path}")
+    return names.EXIT_OK
+
+
+def checkpoints(given: tuple[str, ...], root: str) -> list[OfCheckpoint]:
+    """What the arguments name, all of them or none.
+
+    Raises:
+        UsageError: one of them is no checkpoint.
+    """
+    return [refs.one(each, root=root, cwd=working_directory()) for each in given]
+
+
+def boards(named: OfCheckpoint) -> list[pins.Board]:
+    """Where the pins of a checkpoint are."""
+    return pins.boards(named.checkpoint.directory, named.run)

@@ -1,0 +1,26 @@
+"""`ckptrun unpin`: what was pinned is kept or removed as the rules say."""
+
+from __future__ import annotations
+
+import click
+
+from ckptrun import names
+from ckptrun.cli import pin, words
+from ckptrun.cli.help import verb
+from ckptrun.cli.params import RUN, root_option
+from ckptrun.runs import pins
+
+
+@verb(
+    "unpin",
+    examples=[("ckptrun unpin digits-3f9a1c@120", "the checkpoint of step 120 may be removed again")],
+    codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
+)
+@click.argument("ref", nargs=-1, required=True, type=RUN, metavar="RUN@STEP|DIR@STEP...")
+@root_option
+def command(ref: tuple[str, ...], root: str) -> int:
+    """Take pins away."""
+    for named in pin.checkpoints(ref, root):
+        there = pins.unpin(pin.boards(named), named.checkpoint.path)
+        words.say(f"{named.checkpoint.path} is not pinned any more" if there else f"{named.checkpoint.path} was not pinned")
+    return names.EXIT_OK
