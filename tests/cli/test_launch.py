@@ -19,7 +19,10 @@ print(*sorted(set(sys.modules) - before))
 # Beyond click and msgspec, and what these two bring along.
 ALLOWED = {
     *("ckptrun", "ckptrun.names", "ckptrun.errors", "ckptrun.units", "ckptrun.model"),
-    *("ckptrun.config", *(f"ckptrun.config.{name}" for name in ("keys", "kinds", "layers", "load", "strategies"))),
+    *(
+        "ckptrun.config",
+        *(f"ckptrun.config.{name}" for name in ("keeping", "keys", "kinds", "layers", "load", "strategies")),
+    ),
     *(
         "ckptrun.cli",
         *(f"ckptrun.cli.{name}" for name in ("boundary", "command", "group", "help", "params", "train", "words")),
