@@ -56,7 +56,11 @@ def plan(item: Checkpoint, *, deep: bool, seal: Seal | None = None, patience: Pa
     now = seals.stamps(item.directory, files)
     if seal is None or seals.is_of_before(seal, now, item):
         indexes.require_all(item.directory, files, patience)
-        remark = "" if seal is None else "it was saved anew after it was sealed: the seal says nothing about it"
+        remark = (
+            ""
+            if seal is None
+            else "it was saved anew, or copied without its times, after it was sealed: the seal says nothing about it"
+        )
         return Plan(parts=[_unsealed(item, name, now) for name in files if not wholeness.is_mark(item, name)], remark=remark)
     if found := seals.findings(seal, now):
         raise own.worst(found)

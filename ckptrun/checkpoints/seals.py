@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ckptrun import names
+from ckptrun import names, units
 from ckptrun.checkpoints import manifest
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.model import FileEntry, Noun
@@ -99,6 +99,7 @@ def parse(data: bytes) -> Seal:
         if found != names.FORMAT:
             raise Broken(names.UNKNOWN, f"its seal has format {found}, and this ckptrun knows {names.FORMAT}")
         seal = msgspec.json.decode(data, type=Seal)
+        units.from_rfc3339(seal.created)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise Broken(names.UNKNOWN, f"its seal is damaged: {error}") from error
     files = [msgspec.structs.replace(file, path=manifest.unescape(file.path)) for file in seal.files]
@@ -107,9 +108,12 @@ def parse(data: bytes) -> Seal:
 
 
 def is_of_before(seal: Seal, now: Mapping[str, Stamp], item: Checkpoint) -> bool:
-    """Whether the seal is of an earlier save: the file is one that its script writes anew, and it did."""
-    rewritten = item.layout == _REWRITTEN or item.follows
-    return rewritten and any(file.path in now and now[file.path].modified != file.modified for file in seal.files)
+    """Whether the seal is of an earlier save: one file that its script rewrites was written, or every file was, after it was sealed."""
+    written = [file.path in now and now[file.path].modified != file.modified for file in seal.files]
+    if item.layout == _REWRITTEN or item.follows:
+        return any(written)
+    sealed = units.from_rfc3339(seal.created) * 1e9
+    return bool(written) and all(written) and all(stamp.modified > sealed for stamp in now.values())
 
 
 def is_untouched(seal: Seal, now: Mapping[str, Stamp]) -> bool:
