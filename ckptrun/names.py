@@ -94,6 +94,7 @@ INPUT = "input"
 INPUT_MODEL = "model"
 DONE = "done"  # in an attempt's directory: proof of completion
 MANIFEST = "checkpoint.json"
+SEALS = "seals"  # in .ckptrun/: checksums of checkpoints of other frameworks, one file for each
 TMP_PREFIX = ".tmp-"
 STEP_PREFIX = "step-"
 LATEST = "latest"

@@ -64,7 +64,7 @@ def parse(data: bytes) -> Manifest:
 
 def encode(manifest: Manifest) -> bytes:
     """The text of a manifest."""
-    files = [msgspec.structs.replace(entry, path=_escape(entry.path)) for entry in manifest.files]
+    files = [msgspec.structs.replace(entry, path=escape(entry.path)) for entry in manifest.files]
     fields = msgspec.to_builtins(msgspec.structs.replace(manifest, files=files))
     if not manifest.thinned:  # the script's side does not know of it
         del fields["thinned"]
@@ -126,26 +126,33 @@ def _other_format(found: int) -> tuple[str, str]:
 def _with_names(manifest: Manifest) -> Manifest:
     files = manifest.files
     if any("\\" in entry.path for entry in files):
-        files = [msgspec.structs.replace(entry, path=_unescape(entry.path)) for entry in files]
+        files = [msgspec.structs.replace(entry, path=unescape(entry.path)) for entry in files]
         manifest = msgspec.structs.replace(manifest, files=files)
-    _require_sound(files)
+    require_sound(files, names.MANIFEST)
     return manifest
 
 
-def _require_sound(files: Sequence[FileEntry]) -> None:
+def require_sound(files: Sequence[FileEntry], where: str) -> None:
+    """Return if a checkpoint can hold such files; `where` they are named.
+
+    Raises:
+        Broken: a name leads elsewhere or stands there twice, a size is none.
+    """
     for entry in files:
         if _ODD.search(entry.path) or entry.path == names.MANIFEST:
-            raise Broken(names.CORRUPT, f"{names.MANIFEST} names {entry.path!r}, which no checkpoint can hold")
+            raise Broken(names.CORRUPT, f"{where} names {entry.path!r}, which no checkpoint can hold")
         if entry.size < 0:
-            raise Broken(names.CORRUPT, f"{names.MANIFEST} gives {entry.path!r} {entry.size} bytes")
+            raise Broken(names.CORRUPT, f"{where} gives {entry.path!r} {entry.size} bytes")
     if len({entry.path for entry in files}) != len(files):
-        raise Broken(names.CORRUPT, f"{names.MANIFEST} names a file twice")
+        raise Broken(names.CORRUPT, f"{where} names a file twice")
 
 
-def _escape(name: str) -> str:
+def escape(name: str) -> str:
+    r"""A file's name as JSON can hold it: `\\` for a backslash, `\xNN` for an undecodable byte."""
     return name.replace("\\", "\\\\").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _unescape(name: str) -> str:
+def unescape(name: str) -> str:
+    """The name that `escape` wrote."""
     raw = _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()) if found[1] else b"\\", name.encode())
     return raw.decode("utf-8", "surrogateescape")

@@ -51,9 +51,11 @@ class Patience:
                     raise Broken(names.PARTIAL, f"{name} is missing") from error
                 if error.errno in (errno.ELOOP, errno.ENXIO):
                     raise Broken(names.CORRUPT, f"{name} is not a file of its own") from error
-                if not self._pauses:
+                try:
+                    pause = self._pauses.pop(0)
+                except IndexError:
                     raise Broken(names.UNKNOWN, f"{name} cannot be read: {error.strerror or error}") from error
-                self._sleep(self._pauses.pop(0))
+                self._sleep(pause)
 
 
 def small(path: str, limit: int) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from ckptrun import names
 from ckptrun.checkpoints import manifest, own
 from ckptrun.checkpoints.reading import Broken, Patience
-from ckptrun.layouts import catalogue
+from ckptrun.layouts import catalogue, naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,18 +40,18 @@ def _by_manifest(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: T
         _require_digests(checkpoint.path, found.files, patience, tell)
     if found.thinned:
         raise Broken(names.PARTIAL, own.thinned(found.thinned))
-    return _extra(checkpoint.path, {entry.path for entry in found.files})
+    return unsaved(checkpoint.path, {entry.path for entry in found.files})
 
 
 def _by_files(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: Tell) -> str:  # noqa: FBT001  # one signature for all
     from ckptrun.checkpoints import kinds  # noqa: PLC0415  # only where there are files that are not ours
 
     findings = []
-    for name in _files(checkpoint) if deep else checkpoint.files:
+    for name in files(checkpoint) if deep else checkpoint.files:
         path = os.path.join(checkpoint.directory, name)
         try:
-            kinds.check(path, deep=deep, patience=patience)
-            tell(os.path.getsize(path) if deep else 0)
+            if not is_mark(checkpoint, name):
+                kinds.check(path, deep=deep, patience=patience, tell=tell)
         except Broken as broken:
             findings.append(broken)
         except OSError as error:
@@ -65,7 +66,7 @@ def _by_structure(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: 
     return _by_files(checkpoint, deep, patience, tell) if deep else ""
 
 
-def _files(checkpoint: Checkpoint) -> list[str]:
+def files(checkpoint: Checkpoint) -> list[str]:
     """All files of the unit as they are now: a scan may have listed no more than its directory."""
     found = []
     for name in checkpoint.entries or checkpoint.files:
@@ -73,6 +74,19 @@ def _files(checkpoint: Checkpoint) -> list[str]:
         below = os.path.isdir(path) and not os.path.islink(path)
         found += [f"{name}/{inside}" for inside in members(path)] if below else [name]
     return found
+
+
+def is_mark(checkpoint: Checkpoint, name: str) -> bool:
+    """Whether a file of the unit is empty and may be: a marker in a directory, which says what it says by being there."""
+    from ckptrun.checkpoints import kinds  # noqa: PLC0415  # as above
+
+    if os.sep not in name or naming.holds_state(os.path.basename(name)) or kinds.promises(name):
+        return False
+    try:
+        found = os.stat(os.path.join(checkpoint.directory, name))
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and not found.st_size
 
 
 _JUDGES: dict[str, Judge] = {"manifest": _by_manifest, "files": _by_files, "structure": _by_structure}
@@ -83,35 +97,41 @@ def _require_digests(path: str, files: list[FileEntry], patience: Patience, tell
     for entry in files:
         try:
             if entry.xxh3_128:
-                _require_digest(os.path.join(path, entry.path), entry, patience, tell)
+                require_digest(os.path.join(path, entry.path), entry, patience, tell)
         except Broken as broken:
             findings.append(broken)
     if findings:
         raise own.worst(findings)
 
 
-def _require_digest(path: str, entry: FileEntry, patience: Patience, tell: Tell) -> None:
-    found = patience.read(lambda: _digest(path, tell), entry.path)
+def require_digest(path: str, entry: FileEntry, patience: Patience, tell: Tell) -> None:
+    """Return if the file at `path` has the checksum that it was saved with.
+
+    Raises:
+        Broken: it has another, or cannot be read.
+    """
+    found = patience.read(lambda: digest(path, tell), entry.path)
     if found != entry.xxh3_128:
         raise Broken(names.CORRUPT, f"{entry.path} has checksum {found}, and was saved with {entry.xxh3_128}")
 
 
-def _digest(path: str, tell: Tell) -> str:
+def digest(path: str, tell: Tell) -> str:
+    """XXH3-128 of a file, in hex."""
     import xxhash  # noqa: PLC0415  # when bytes are checked, not at every launch
 
-    digest = xxhash.xxh3_128()
+    found = xxhash.xxh3_128()
     buffer = memoryview(bytearray(_BLOCK))
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         while count := os.readv(fd, [buffer]):
-            digest.update(buffer[:count])
+            found.update(buffer[:count])
             tell(count)
     finally:
         os.close(fd)
-    return digest.hexdigest()
+    return found.hexdigest()
 
 
-def _extra(path: str, known: set[str]) -> str:
+def unsaved(path: str, known: set[str]) -> str:
     """A remark about files that the manifest does not name: harmless, but somebody should know."""
     extra = sorted(name for name in members(path) if name != names.MANIFEST and name not in known)
     if not extra:

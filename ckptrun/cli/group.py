@@ -19,6 +19,8 @@ VERBS = {
     "train": "Run a training so that it survives being stopped.",
     "submit": "Submit a training to Slurm, requeued until it is complete.",
     "ls": "List checkpoints, and what state each is in.",
+    "verify": "Check that what was saved is whole, by every byte if asked.",
+    "seal": "Write down checksums of checkpoints that have none.",
     "show": "Tell the story of one run, attempt or checkpoint.",
     "status": "Say what is running where, and how far it is.",
     "logs": "Print what an attempt wrote.",

@@ -11,7 +11,7 @@ from ckptrun.cli import desk, words
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, root_option, working_directory
 from ckptrun.report import refs
-from ckptrun.runs import pins
+from ckptrun.runs import beside, pins
 
 if TYPE_CHECKING:
     from ckptrun.report.refs import OfCheckpoint
@@ -45,6 +45,6 @@ def checkpoints(given: tuple[str, ...], root: str) -> list[OfCheckpoint]:
     return [refs.one(each, root=root, cwd=working_directory()) for each in given]
 
 
-def boards(named: OfCheckpoint) -> list[pins.Board]:
+def boards(named: OfCheckpoint) -> list[beside.Board]:
     """Where the pins of a checkpoint are."""
     return pins.boards(named.checkpoint.directory, named.run)

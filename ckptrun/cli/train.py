@@ -87,6 +87,7 @@ _OPTIONS = {
         ("--time-limit", "TIME", "End the attempt after this time, saved.  [default: the scheduler's]"),
         ("--stall-timeout", "TIME", "Save and end when there is no step and no output for so long.  [default: off]"),
         ("--pattern", "NAME", "How the script calls its checkpoints, where their names do not tell: 'ckpt-{epoch:02d}.pt'. May be repeated."),
+        ("--seal", "end|off", "Write checksums of what the script saved in a layout of its own when the run ends.  [default: end]"),
     ],
     "Resuming": [
         ("--on-resume", "ARGS", "Arguments added only when there is something to resume from."),
@@ -114,6 +115,7 @@ _OPTIONS = {
 _CHOICES = {
     "strategy": config.STRATEGIES,
     "if_held": ("end", "wait"),
+    "seal": ("end", "off"),
     "signal_means": ("save", "stop"),
     "restart_by": ("scheduler", "self", "exit"),
     "save_signal": ("USR1", "USR2", "TERM", "INT", "HUP"),

@@ -89,6 +89,7 @@ _TABLE = (
     Key(name="time_limit", kind=kinds.duration_or_off, example="4h", unset="the scheduler's, if it has one"),
     Key(name="stall_timeout", kind=kinds.duration_or_off, example="30m", unset="off"),
     Key(name="patterns", option_name="pattern", kind=kinds.pattern, example="'ckpt-{epoch:02d}.pt'", default=[], many=True),
+    Key(name="seal", kind=kinds.choice("end", "off"), example="off", default="end"),
     # resuming
     Key(name="on_resume", kind=kinds.arguments, example="'--resume {resume_from}'", default=[]),
     Key(name="resume_at", kind=kinds.whole(0), example="1200", unset="the newest whole checkpoint", not_in_file=_ONE_CALL),

@@ -38,6 +38,7 @@ class Config(Noun, frozen=True, kw_only=True):
     time_limit: float | None
     stall_timeout: float | None
     patterns: list[str]
+    seal: str
     on_resume: list[str]
     resume_at: int | None
     from_ref: str | None

@@ -13,8 +13,8 @@ from ckptrun.layouts.catalogue import OWN
 from ckptrun.model import Noun, Series
 from ckptrun.policy import roles
 from ckptrun.report.listing import Listing
+from ckptrun.runs import beside, pins, records
 from ckptrun.runs import paths as run_paths
-from ckptrun.runs import pins, records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -148,7 +148,7 @@ def _with_pins(found: list[Checkpoint], run: RunPaths | None) -> list[Checkpoint
     return _pinned(found, boards)
 
 
-def _pinned(found: list[Checkpoint], boards: list[pins.Board]) -> list[Checkpoint]:
+def _pinned(found: list[Checkpoint], boards: list[beside.Board]) -> list[Checkpoint]:
     """The same, those that are pinned saying so."""
     held = pins.pinned(boards, [item.path for item in found])
     pinned = [msgspec.structs.replace(item, pinned=True) if item.path in held else item for item in found] if held else found
@@ -160,7 +160,7 @@ def _thinned(found: list[Checkpoint]) -> list[Checkpoint]:
     foreign = [item for item in found if item.layout != OWN.name]
     marked: set[str] = set()
     for directory in {item.directory for item in foreign}:
-        marked |= pins.pinned(pins.beside(directory, names.THINNED), [item.path for item in foreign])
+        marked |= pins.pinned(beside.boards(directory, names.THINNED), [item.path for item in foreign])
     return [_without_optimizer(item) if item.path in marked else item for item in found] if marked else found
 
 

@@ -7,11 +7,11 @@ A file is named by the checkpoint's path relative to the directory that pins/ or
 from __future__ import annotations
 
 import os
-import re
 
 from ckptrun import names
 from ckptrun.model import Noun
-from ckptrun.runs import documents, durable, paths, records
+from ckptrun.runs import beside, documents, durable, paths, records
+from ckptrun.runs.beside import Board
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from ckptrun.runs.paths import RunPaths
 
-_ODD = re.compile(r"[^A-Za-z0-9._=-]+")
 _LIMIT = 64 << 10  # bytes
 
 
@@ -33,34 +32,9 @@ class Pin(Noun, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Board(Noun, frozen=True, kw_only=True):
-    """A directory of pins, and the one that their paths are relative to."""
-
-    base: str
-    directory: str
-    real: bool = False  # links on the way to a checkpoint are looked through: who names it may take another way each time
-
-    def relative(self, path: str) -> str:
-        """A checkpoint's path as pins have it."""
-        if self.real:
-            path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-        return os.path.relpath(path, self.base)
-
-    def file(self, path: str) -> str:
-        """Where the pin of the checkpoint at `path` is, if there is one."""
-        return os.path.join(self.directory, _key(self.relative(path)))
-
-
 def boards(directory: str, run: RunPaths | None = None) -> list[Board]:
     """Where pins of what lies in `directory` are, the place for new ones first."""
-    return [Board(base=run.dir, directory=run.pins)] if run is not None else beside(directory, names.PINS)
-
-
-def beside(directory: str, kind: str) -> list[Board]:
-    """Where marks of one kind on what lies in `directory` are, outside of runs."""
-    real = os.path.realpath(directory)
-    bases = (os.path.dirname(real), real)
-    return [Board(base=base, directory=os.path.join(base, names.SIDE, kind), real=True) for base in bases]
+    return [Board(base=run.dir, directory=run.pins)] if run is not None else beside.boards(directory, names.PINS)
 
 
 def pin(where: Sequence[Board], path: str, *, by: str, now: float, reason: str = "") -> Pin:
@@ -69,11 +43,8 @@ def pin(where: Sequence[Board], path: str, *, by: str, now: float, reason: str =
     Raises:
         errors.CannotCreate, errors.IoFailure: it could not be written.
     """
-    board = next((each for each in where if _writable(each)), where[0])
+    board = beside.place(where)
     made = Pin(path=board.relative(path), created=records.now_text(now), by=by, reason=reason)
-    for directory in dict.fromkeys((os.path.dirname(board.directory), board.directory)):
-        if paths.make_directory(directory):
-            paths.sync_parent(directory)
     durable.replace(board.file(path), documents.encode(made))
     return made
 
@@ -104,12 +75,7 @@ def pinned(where: Sequence[Board], candidates: Sequence[str]) -> set[str]:
     Raises:
         errors.IoFailure: a directory of pins could not be read.
     """
-    found = set()
-    for board in where:
-        there = _listed(board.directory)
-        if there:
-            found |= {path for path in candidates if os.path.basename(board.file(path)) in there}
-    return found
+    return set(beside.known(where, candidates))
 
 
 def read(where: Sequence[Board], path: str) -> Pin | None:
@@ -119,26 +85,3 @@ def read(where: Sequence[Board], path: str) -> Pin | None:
         documents.Unreadable, errors.IoFailure: as `documents.read`; it is pinned all the same.
     """
     return next((found for board in where if (found := documents.read(board.file(path), Pin, limit=_LIMIT))), None)
-
-
-def _key(relative: str) -> str:
-    import hashlib  # noqa: PLC0415  # only where there are pins
-
-    digest = hashlib.blake2b(os.fsencode(relative), digest_size=8).hexdigest()
-    return f"{_ODD.sub('-', os.path.basename(relative))[:64]}-{digest}.json"
-
-
-def _listed(directory: str) -> set[str]:
-    try:
-        return set(durable.retry(lambda: os.listdir(directory)))
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
-    except OSError as error:
-        raise durable.io_error(error, directory) from error
-
-
-def _writable(board: Board) -> bool:
-    there = board.directory
-    while not os.path.lexists(there):
-        there = os.path.dirname(there)
-    return os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)

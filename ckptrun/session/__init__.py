@@ -11,6 +11,7 @@ ground        what the supervisor needs from the run while the attempt lives
 scheduler     why we are stopped, and being started again
 keeping       retention: what is removed while it runs and at its end (pruning, thinning, permission do it for `prune`, too)
 ending        was it complete, what is safe, what to tell
+sealing       checksums of what the script wrote in its own way
 plan          --dry-run
 """
 
@@ -263,6 +264,10 @@ def _end(scene: Scene, result: Result, verdict: restart.Again, history: Sequence
         scene.say(f"not to be started again by itself: {verdict.why}", level=-1)
     if scene.json_out:
         ending.print_document(ending.document(scene.run, result.record, code=code))
+    if result.foreign and scene.config.seal != "off":
+        from ckptrun.session import sealing  # noqa: PLC0415  # not before the script has ended, and not for those of ours
+
+        sealing.at_the_end(scene, result.foreign, comes_back=verdict.restart)
     return scheduler.finish(scene, code, wanted=verdict.restart, history=[*history, result.record])
 
 

@@ -33,6 +33,7 @@ class Result(Noun, frozen=True, kw_only=True):
     verdict: Verdict
     newest: Checkpoint | None  # newest complete checkpoint of the run now
     saved: list[str]  # names of the complete checkpoints this attempt wrote
+    foreign: list[Checkpoint] = []  # complete checkpoints of the run in other layouts than ours
     record: AttemptRecord
 
 
@@ -58,7 +59,8 @@ def judge(
         verdict = msgspec.structs.replace(verdict, why=f"{verdict.why} ({group.who(blamed)} failed first)")
     saved = [item.name for item in complete if item.attempt == record.attempt]
     record = _closed(scene, record, ended, verdict, newest, saved)
-    return Result(ended=ended, verdict=verdict, newest=newest, saved=saved, record=record)
+    foreign = [item for item in complete if item.layout != "own"]
+    return Result(ended=ended, verdict=verdict, newest=newest, saved=saved, foreign=foreign, record=record)
 
 
 def _late_notice(intake: Intake) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from ckptrun import errors, names
 from ckptrun.checkpoints import manifest, remove
 from ckptrun.layouts.catalogue import OWN
-from ckptrun.runs import pins
+from ckptrun.runs import beside, pins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ def _allowed() -> None:
 def _mark(each: Thinned, *, by: str, now: float) -> None:
     item = each.checkpoint
     if item.layout != OWN.name:
-        pins.pin(pins.beside(item.directory, names.THINNED), item.path, by=by, now=now, reason="prune --thin")
+        pins.pin(beside.boards(item.directory, names.THINNED), item.path, by=by, now=now, reason="prune --thin")
         return
     found = manifest.read(item.path)
     going = {name.removeprefix(item.name + os.sep) for name in each.files}

@@ -29,7 +29,7 @@ def test_every_option_of_the_table_is_a_setting_and_the_other_way_round():
 
 def test_the_options_have_the_promised_names():
     promised = """--run --root --config --strategy --data --on-resume --grace --save-signal --time-limit --every --max-failures
-        --stall-timeout --pattern --resume-at --restart-by --done-when --preempt-exit-code --from --fresh --changed --again --signal-means
+        --stall-timeout --pattern --seal --resume-at --restart-by --done-when --preempt-exit-code --from --fresh --changed --again --signal-means
         --child-preempt-code --chdir --dry-run --quiet --verbose --json --if-held --sweep --sweep-task"""
     assert set(promised.split()) == set(config.BY_OPTION)
 

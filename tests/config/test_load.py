@@ -28,6 +28,7 @@ EACH = [
     ("signal_means", "save", "save"),
     ("time_limit", "1:30:00", 5400.0),
     ("patterns", "net-{epoch:02d}.bin", ["net-{epoch:02d}.bin"]),
+    ("seal", "off", "off"),
     ("stall_timeout", "off", None),
     ("on_resume", "--resume '{resume_from}'", ["--resume", "{resume_from}"]),
     ("resume_at", "1200", 1200),

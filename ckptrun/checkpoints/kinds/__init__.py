@@ -50,17 +50,22 @@ _PAGE = 4096  # bytes: smaller files may lie in their inode, and have no block
 _MAPS = (*range(0x81, 0x90), 0xDE, 0xDF)  # what a msgpack map begins with, where the name has no extension: flax
 
 
-def check(path: str, *, deep: bool, patience: Patience | None = None) -> None:
-    """Return if the file at `path` is whole as far as its format can tell.
+def check(path: str, *, deep: bool, patience: Patience | None = None, tell: Callable[[int], None] | None = None) -> None:
+    """Return if the file at `path` is whole as far as its format can tell; `tell` hears of every so many bytes that were checked.
 
     Raises:
         Broken: with the state and the reason.
     """
     name = os.path.basename(path)
-    (patience or Patience()).read(lambda: _check(path, name, deep=deep), name)
+    (patience or Patience()).read(lambda: _check(path, name, deep, tell), name)
 
 
-def _check(path: str, name: str, *, deep: bool) -> None:
+def promises(name: str) -> bool:
+    """Whether the name says of which format the file is, so that an empty one is not whole."""
+    return name.lower().endswith((_PACKED, *(suffix for suffix, _ in _SUFFIX)))
+
+
+def _check(path: str, name: str, deep: bool, tell: Callable[[int], None] | None) -> None:  # noqa: FBT001  # as all kinds
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # links are followed: `last.ckpt` is often one
     try:
         found = os.fstat(fd)
@@ -68,7 +73,7 @@ def _check(path: str, name: str, *, deep: bool) -> None:
             raise Broken(names.CORRUPT, f"{name} is a {_what(found.st_mode)} where a file should be")
         if not found.st_size:
             raise Broken(names.PARTIAL, f"{name} is empty")
-        file = File(fd, name, found.st_size)
+        file = File(fd, name, found.st_size, tell)
         head = file.at(0, 8)
         if not name.endswith(_PACKED) and any(magic.startswith(head) and magic != head for magic, _ in _MAGIC):
             raise file.cut_short(f"it has {found.st_size} bytes")
@@ -98,7 +103,12 @@ def _kind(name: str, head: bytes) -> Check:
 def _anything(file: File, deep: bool) -> None:  # noqa: FBT001  # one signature for all kinds
     """Nothing is known of the format; all zeros is what a power cut leaves of a file that was never written to the disk."""
     ends = file.at(0, 512) + file.at(max(file.size - 512, 0), 512)
-    if not any(ends) and file.size >= 1024 and deep and all(not any(block) for block in file.blocks(0, file.size)):
+    if (
+        not any(ends)
+        and file.size >= 1024
+        and deep
+        and not any(bytes(block).strip(b"\0") for block in file.blocks(0, file.size))
+    ):
         raise Broken(names.CORRUPT, f"{file.name} is nothing but zeros")
 
 

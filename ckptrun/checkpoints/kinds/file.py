@@ -9,7 +9,7 @@ from ckptrun import names
 from ckptrun.checkpoints.reading import Broken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BLOCK = 1 << 20  # bytes read at once
 
@@ -17,16 +17,17 @@ BLOCK = 1 << 20  # bytes read at once
 class File:
     """A file of `size` bytes, called `name` in sentences."""
 
-    __slots__ = ("_fd", "name", "size")
+    __slots__ = ("_fd", "_tell", "name", "size")
 
-    def __init__(self, fd: int, name: str, size: int) -> None:
+    def __init__(self, fd: int, name: str, size: int, tell: Callable[[int], None] | None = None) -> None:
         self._fd = fd
+        self._tell = tell
         self.name = name
         self.size = size
 
     def until(self, size: int) -> File:
         """The same file as if it ended there."""
-        return File(self._fd, self.name, size)
+        return File(self._fd, self.name, size, self._tell)
 
     def at(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset`: fewer where the file ends."""
@@ -36,19 +37,22 @@ class File:
             data += more
         return data
 
-    def blocks(self, offset: int, count: int) -> Iterator[bytes]:
-        """`count` bytes from `offset`, piece by piece.
+    def blocks(self, offset: int, count: int) -> Iterator[memoryview]:
+        """`count` bytes from `offset`, piece by piece; each piece is good until the next: all lie in one buffer.
 
         Raises:
             Broken: the file ends before.
         """
+        buffer = memoryview(bytearray(min(count, BLOCK)))
         while count:
-            block = os.pread(self._fd, min(count, BLOCK), offset)
-            if not block:
+            got = os.preadv(self._fd, [buffer[:count]], offset)
+            if not got:
                 raise self.cut_short(f"it ends at byte {offset}")
-            yield block
-            offset += len(block)
-            count -= len(block)
+            if self._tell is not None:
+                self._tell(got)
+            yield buffer[:got]
+            offset += got
+            count -= got
 
     def cut_short(self, how: str) -> Broken:
         """The finding that the end of the file is missing."""

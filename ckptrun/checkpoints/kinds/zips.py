@@ -157,7 +157,7 @@ def _check_crc(file: File, member: _Member, begin: int) -> None:
         raise file.wrong(f"{member.name} has checksum {crc:08x} and {size} bytes, not {member.crc:08x} and {member.size}")
 
 
-def _unpacked(file: File, member: _Member, begin: int) -> Iterator[bytes]:
+def _unpacked(file: File, member: _Member, begin: int) -> Iterator[bytes | memoryview]:
     blocks = file.blocks(begin, member.packed)
     if member.method == _STORED:
         yield from blocks
@@ -166,7 +166,7 @@ def _unpacked(file: File, member: _Member, begin: int) -> Iterator[bytes]:
     left = member.size + 1  # one more than declared is enough to know
     try:
         for block in blocks:
-            data = block
+            data: bytes | memoryview = block
             while data and left:
                 out = unpacker.decompress(data, min(left, 1 << 20))
                 left -= len(out)

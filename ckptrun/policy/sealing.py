@@ -1,0 +1,17 @@
+"""When the checkpoints of other frameworks that a training wrote are sealed. PURE."""
+
+from __future__ import annotations
+
+from ckptrun import units
+
+NOW, ASIDE, LATER = "now", "aside", "later"
+SMALL = 64 << 20  # bytes: read and hashed, from memory, in less than a tenth of a second
+
+
+def when(size: int, *, comes_back: bool) -> tuple[str, str]:
+    """Now, aside (by a process of its own) or later, and why. `size`: bytes that are not sealed; `comes_back`: the run is not over."""
+    if comes_back:
+        return LATER, "being started again does not wait for it: the attempt that ends the run seals it"
+    if size <= SMALL:
+        return NOW, f"{units.size(size)} take no time"
+    return ASIDE, f"nobody waits for {units.size(size)}"
