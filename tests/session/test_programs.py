@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 from support import run_ckptrun
 
 JOB = {"SLURM_JOB_ID": "70"}  # no controller answers: nothing of this needs one
 TELL = ("--", "sh", "-c", "command -v scontrol; echo path=$PATH; ls -ld ${PATH%%:*}")
+
+
+@pytest.fixture
+def tmp_path():
+    """A short path: a longer TMPDIR is passed over, as a socket's path may be 107 bytes long."""
+    path = tempfile.mkdtemp(prefix="ckp-", dir="/tmp")
+    yield pathlib.Path(path)
+    shutil.rmtree(path)
+    shutil.rmtree(f"{path}.runs", ignore_errors=True)
 
 
 def test_in_a_job_it_is_a_private_file_that_goes_with_the_attempt(tmp_path):
