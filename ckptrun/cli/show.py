@@ -31,15 +31,32 @@ if TYPE_CHECKING:
         ("ckptrun show digits-3f9a1c/3", "its third attempt: what happened, when, and why"),
         ("ckptrun show digits-3f9a1c@120", "its checkpoint of step 120; also @latest, @best, @NAME"),
         ("ckptrun show runs/digits-3f9a1c/checkpoints/latest", "whatever a path leads to"),
+        (
+            "ckptrun show --tensors --stats digits-3f9a1c@best",
+            "what is inside: names, shapes, and how large the numbers are",
+        ),
     ],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
 @click.argument("ref", type=RUN)
+@click.option(
+    "--tensors", is_flag=True, help="What is inside of a checkpoint or a file: each tensor's name, kind, shape and size."
+)
+@click.option(
+    "--stats", is_flag=True, help="With it of each tensor: RMS, max |x|, mean, how many NaN and infinities. Needs numpy."
+)
+@desk.only_option
 @desk.metric_options
 @root_option
 @json_option
-def command(ref: str, metric: str, mode: str, root: str, as_json: bool) -> int:
-    """Tell the story of REF: a run, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best, or a path."""
+def command(
+    ref: str, *, tensors: bool, stats: bool, only: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool
+) -> int:
+    """Tell the story of REF: a run, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best[:METRIC], DIR@STEP, or a path."""
+    if tensors or stats or only:
+        from ckptrun.cli import tensors as inside  # noqa: PLC0415  # a story needs none of it
+
+        return inside.show(ref, stats=stats, only=only, wish=gather.Wish(metric, mode), root=root, as_json=as_json)
     with working.busy("looking at checkpoints", desk.err()):
         named = refs.resolve(ref, root=root, cwd=working_directory(), wish=gather.Wish(metric, mode))
         if isinstance(named, refs.OfDirectory):

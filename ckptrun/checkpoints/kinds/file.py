@@ -15,24 +15,36 @@ BLOCK = 1 << 20  # bytes read at once
 
 
 class File:
-    """A file of `size` bytes, called `name` in sentences."""
+    """A file of `size` bytes, called `name` in sentences; or the part of one that begins at byte `begin`."""
 
-    __slots__ = ("_fd", "name", "size")
+    __slots__ = ("_fd", "begin", "name", "size")
 
-    def __init__(self, fd: int, name: str, size: int) -> None:
+    def __init__(self, fd: int, name: str, size: int, begin: int = 0) -> None:
         self._fd = fd
         self.name = name
         self.size = size
+        self.begin = begin
 
     def until(self, size: int) -> File:
         """The same file as if it ended there."""
-        return File(self._fd, self.name, size)
+        return File(self._fd, self.name, size, self.begin)
+
+    def part(self, begin: int, size: int) -> File:
+        """`size` bytes of it from `begin`, as a file of their own.
+
+        Raises:
+            Broken: the file ends before.
+        """
+        if begin < 0 or size < 0 or begin + size > self.size:
+            raise self.cut_short(f"{size} bytes from {begin} are needed, {self.size} are there")
+        return File(self._fd, self.name, size, self.begin + begin)
 
     def at(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes from `offset`: fewer where the file ends."""
         count = min(count, self.size - offset)
-        data = os.pread(self._fd, count, offset) if count > 0 else b""
-        while data and len(data) < count and (more := os.pread(self._fd, count - len(data), offset + len(data))):
+        place = self.begin + offset
+        data = os.pread(self._fd, count, place) if count > 0 else b""
+        while data and len(data) < count and (more := os.pread(self._fd, count - len(data), place + len(data))):
             data += more
         return data
 
@@ -43,7 +55,7 @@ class File:
             Broken: the file ends before.
         """
         while count:
-            block = os.pread(self._fd, min(count, BLOCK), offset)
+            block = os.pread(self._fd, min(count, BLOCK), self.begin + offset)
             if not block:
                 raise self.cut_short(f"it ends at byte {offset}")
             yield block
