@@ -20,6 +20,8 @@ VERBS = {
     "submit": "Submit a training to Slurm, requeued until it is complete.",
     "ls": "List checkpoints, and what state each is in.",
     "show": "Tell the story of one run, attempt or checkpoint.",
+    "diff": "Say where two checkpoints differ.",
+    "mean": "Average the weights of several checkpoints.",
     "status": "Say what is running where, and how far it is.",
     "logs": "Print what an attempt wrote.",
     "save": "Ask a running attempt to save and go on.",

@@ -138,7 +138,7 @@ def columns(*, stats: bool) -> list[Column]:
 def rows(tensors: Sequence[Tensor], stats: Mapping[str, Stats]) -> list[list[Cell]]:
     """One row for each tensor, as they lie."""
     return [
-        [each.name, each.dtype, shape(each), units.size(each.bytes), *(_told(stats[each.name]) if stats else []), each.file]
+        [each.name, each.dtype, each.sides, units.size(each.bytes), *(_told(stats[each.name]) if stats else []), each.file]
         for each in tensors
     ]
 
@@ -146,11 +146,6 @@ def rows(tensors: Sequence[Tensor], stats: Mapping[str, Stats]) -> list[list[Cel
 def footer(contents: Contents) -> str:
     """How many, how large."""
     return f"{some(len(contents.tensors), 'tensor')}, {units.size(total(contents.tensors))}"
-
-
-def shape(tensor: Tensor) -> str:
-    """`2×3`; of a single number `()`."""
-    return "×".join(map(str, tensor.shape)) or "()"
 
 
 def _told(stats: Stats) -> list[Cell]:

@@ -34,6 +34,16 @@ class Tensor(Noun, frozen=True, kw_only=True):
         return prod(self.shape)
 
     @property
+    def described(self) -> str:
+        """`float32 2×3`; of a single number `int64 ()`."""
+        return f"{self.dtype} {self.sides}"
+
+    @property
+    def sides(self) -> str:
+        """`2×3`; of a single number `()`."""
+        return "×".join(map(str, self.shape)) or "()"
+
+    @property
     def kind(self) -> str:
         """Whether it can be averaged, and how: dtypes.FLOAT, INTEGER, COMPLEX or OTHER."""
         known = dtypes.BY_NAME.get(self.dtype)
