@@ -22,6 +22,7 @@ VERBS = {
     "show": "Tell the story of one run, attempt or checkpoint.",
     "diff": "Say where two checkpoints differ.",
     "mean": "Average the weights of several checkpoints.",
+    "branch": "Begin a new run at a checkpoint of another.",
     "status": "Say what is running where, and how far it is.",
     "logs": "Print what an attempt wrote.",
     "save": "Ask a running attempt to save and go on.",

@@ -14,7 +14,7 @@ from ckptrun.cli import desk
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.report import gather, listing, logs, overview, refs, standing, story, tales, working
-from ckptrun.runs import ledger, pins, records
+from ckptrun.runs import branches, ledger, pins, records
 from ckptrun.runs import paths as run_paths
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class _Run:
         self.record = records.read_run(named.run)
         self.attempts = gather.attempt_records(named.run)
         self.listing = gather.run_listing(named.run)
+        self.branches = branches.of(named.run)
 
     def document(self) -> dict[str, Any]:
         asked = msgspec.to_builtins(self.record) if self.record else {}
@@ -88,11 +89,13 @@ class _Run:
             "kind": "run",
             "status": overview.fields(self.seen),
             "attempts": tried,
+            "branches": msgspec.to_builtins(self.branches),
             **listing.document([self.listing]),
         }
 
     def print(self, page: Paper, now: float) -> None:
-        page.pairs([*standing.block(self.seen), *(tales.run(self.record) if self.record else [])])
+        asked = tales.run(self.record) if self.record else []
+        page.pairs([*standing.block(self.seen), *asked, ("branched off", tales.branched(self.branches))])
         if self.record and self.record.settings:
             page.heading("settings")
             page.table(tales.SETTINGS, tales.settings(self.record.settings))
@@ -135,6 +138,7 @@ class _Checkpoint:
     def __init__(self, named: OfCheckpoint) -> None:
         self.item = named.checkpoint
         self.manifest = _manifest(named.checkpoint)
+        self.branches = branches.in_use(named.run).get(named.checkpoint.path, "") if named.run else ""
         self.resumed_by = gather.resumed_by(named.run, named.checkpoint) if named.run else []
         self.run = named.run.name if named.run else ""
         self.pin = _pin(named)
@@ -151,7 +155,8 @@ class _Checkpoint:
         }
 
     def print(self, page: Paper, now: float) -> None:
-        page.pairs(tales.checkpoint(self.item, self.manifest, self.resumed_by, now, pin=self.pin))
+        told = tales.checkpoint(self.item, self.manifest, self.resumed_by, now, pin=self.pin)
+        page.pairs([*told, ("in use", self.branches)])
         page.heading("files")
         page.table(tales.FILES, tales.files(self.item, self.manifest))
 

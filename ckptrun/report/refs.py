@@ -10,6 +10,8 @@ import os
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from ckptrun import errors, names
 from ckptrun.model import Checkpoint, Noun
 from ckptrun.policy import roles
@@ -238,7 +240,7 @@ def _wished(at: str, wish: Wish | None) -> tuple[str, Wish | None]:
     role, _, metric = at.partition(":")
     if role != BEST or not metric:
         return at, wish
-    return BEST, gather.Wish(metric, wish.mode if wish else roles.AUTO)
+    return BEST, msgspec.structs.replace(wish or gather.Wish(), metric=metric)
 
 
 def _attempt(run: RunPaths, number: int) -> AttemptPaths:

@@ -25,7 +25,9 @@ except errors.CkptrunError as error:
 """
 
 
-@pytest.mark.parametrize(("name", "force"), [("a.safetensors", ""), ("a.npz", "--force")])
+@pytest.mark.parametrize(
+    ("name", "force"), [("a.safetensors", ""), pytest.param("a.npz", "--force", marks=pytest.mark.long)]
+)
 def test_struck_at_any_call(tmp_path, name, force):
     """Every system call that changes something is killed, and fails with a full disk."""
 
