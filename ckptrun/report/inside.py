@@ -57,7 +57,7 @@ def source(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Source
         IoFailure: a directory could not be read.
     """
     path = os.path.normpath(os.path.join(cwd, os.path.expanduser(ref)))
-    if os.path.isfile(path):
+    if os.path.isfile(path) and (refs.is_path(ref) or refs.run_named(ref, root) is None):
         named = refs.resolve(path, root=root, cwd=cwd, wish=wish)
         if isinstance(named, refs.OfCheckpoint) and named.checkpoint.path == path:
             return of(ref, named.checkpoint, named.run)

@@ -126,3 +126,9 @@ def test_odd_names_do_not_reach_the_terminal(here):
     text = show(here, "--tensors", "odd.pt")
     assert "\x1b" not in text
     assert "a\\x1b[31m\\n\tfloat32" in text
+
+
+def test_a_run_comes_before_a_file_of_its_name(here):
+    (here / "digits").write_bytes(save({"x": torch.ones(1)}))
+    assert json.loads(show(here, "--tensors", "--json", "digits"))["checkpoint"] == "step-00000020"
+    assert json.loads(show(here, "--tensors", "--json", "./runs/digits"))["checkpoint"] == "step-00000020"
