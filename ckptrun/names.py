@@ -80,6 +80,7 @@ GROUP = "group"  # in control/: how the tasks of one start on many nodes find ea
 TASKS = "tasks"  # in an attempt: what its other tasks, on other nodes, wrote
 JOBS = "jobs"  # batch scripts that were submitted for the run, and which jobs they became
 SUPERSEDED = "superseded"
+BRANCHES = "branches"  # which runs were branched from which of its checkpoints
 BACKUP = "backup"
 TRASH = "trash"
 THINNED = "thinned"  # in .ckptrun/: marks on checkpoints of other frameworks whose optimizer's files were removed

@@ -78,6 +78,13 @@ def layouts(patterns: Sequence[str]) -> tuple[Layout, ...]:
     return made.layouts(patterns)
 
 
+def only_option(function: Function) -> Function:
+    """`--only PATTERN` as the argument `only`: some of the tensors."""
+    return click.option(
+        "--only", multiple=True, metavar="PATTERN", help="Only tensors whose names match, as 'model.*'. May be repeated."
+    )(function)
+
+
 def print_document(document: dict[str, Any]) -> None:
     """One JSON document on stdout."""
     from ckptrun.runs import documents  # noqa: PLC0415  # only with --json

@@ -14,7 +14,7 @@ from ckptrun.cli import desk
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import RUN, json_option, root_option, working_directory
 from ckptrun.report import gather, listing, logs, overview, refs, standing, story, tales, working
-from ckptrun.runs import ledger, pins, records
+from ckptrun.runs import branches, ledger, pins, records
 from ckptrun.runs import paths as run_paths
 
 if TYPE_CHECKING:
@@ -31,15 +31,32 @@ if TYPE_CHECKING:
         ("ckptrun show digits-3f9a1c/3", "its third attempt: what happened, when, and why"),
         ("ckptrun show digits-3f9a1c@120", "its checkpoint of step 120; also @latest, @best, @NAME"),
         ("ckptrun show runs/digits-3f9a1c/checkpoints/latest", "whatever a path leads to"),
+        (
+            "ckptrun show --tensors --stats digits-3f9a1c@best",
+            "what is inside: names, shapes, and how large the numbers are",
+        ),
     ],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
 @click.argument("ref", type=RUN)
+@click.option(
+    "--tensors", is_flag=True, help="What is inside of a checkpoint or a file: each tensor's name, kind, shape and size."
+)
+@click.option(
+    "--stats", is_flag=True, help="With it of each tensor: RMS, max |x|, mean, how many NaN and infinities. Needs numpy."
+)
+@desk.only_option
 @desk.metric_options
 @root_option
 @json_option
-def command(ref: str, metric: str, mode: str, root: str, as_json: bool) -> int:
-    """Tell the story of REF: a run, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best, or a path."""
+def command(
+    ref: str, *, tensors: bool, stats: bool, only: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool
+) -> int:
+    """Tell the story of REF: a run, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best[:METRIC], DIR@STEP, or a path."""
+    if tensors or stats or only:
+        from ckptrun.cli import tensors as inside  # noqa: PLC0415  # a story needs none of it
+
+        return inside.show(ref, stats=stats, only=only, wish=gather.Wish(metric, mode), root=root, as_json=as_json)
     with working.busy("looking at checkpoints", desk.err()):
         named = refs.resolve(ref, root=root, cwd=working_directory(), wish=gather.Wish(metric, mode))
         if isinstance(named, refs.OfDirectory):
@@ -62,6 +79,7 @@ class _Run:
         self.record = records.read_run(named.run)
         self.attempts = gather.attempt_records(named.run)
         self.listing = gather.run_listing(named.run)
+        self.branches = branches.of(named.run)
 
     def document(self) -> dict[str, Any]:
         asked = msgspec.to_builtins(self.record) if self.record else {}
@@ -71,11 +89,13 @@ class _Run:
             "kind": "run",
             "status": overview.fields(self.seen),
             "attempts": tried,
+            "branches": msgspec.to_builtins(self.branches),
             **listing.document([self.listing]),
         }
 
     def print(self, page: Paper, now: float) -> None:
-        page.pairs([*standing.block(self.seen), *(tales.run(self.record) if self.record else [])])
+        asked = tales.run(self.record) if self.record else []
+        page.pairs([*standing.block(self.seen), *asked, ("branched off", tales.branched(self.branches))])
         if self.record and self.record.settings:
             page.heading("settings")
             page.table(tales.SETTINGS, tales.settings(self.record.settings))
@@ -118,6 +138,7 @@ class _Checkpoint:
     def __init__(self, named: OfCheckpoint) -> None:
         self.item = named.checkpoint
         self.manifest = _manifest(named.checkpoint)
+        self.branches = branches.in_use(named.run).get(named.checkpoint.path, "") if named.run else ""
         self.resumed_by = gather.resumed_by(named.run, named.checkpoint) if named.run else []
         self.run = named.run.name if named.run else ""
         self.pin = _pin(named)
@@ -134,7 +155,8 @@ class _Checkpoint:
         }
 
     def print(self, page: Paper, now: float) -> None:
-        page.pairs(tales.checkpoint(self.item, self.manifest, self.resumed_by, now, pin=self.pin))
+        told = tales.checkpoint(self.item, self.manifest, self.resumed_by, now, pin=self.pin)
+        page.pairs([*told, ("in use", self.branches)])
         page.heading("files")
         page.table(tales.FILES, tales.files(self.item, self.manifest))
 

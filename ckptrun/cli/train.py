@@ -13,6 +13,8 @@ from ckptrun import config, names
 from ckptrun.cli import command as commands
 from ckptrun.cli.help import CODES, Option, Verb
 from ckptrun.cli.params import DIRECTORY, FILE, working_directory
+from ckptrun.runs import paths, records
+from ckptrun.runs.naming import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +144,7 @@ def run(ctx: click.Context, words: Sequence[str], **_options: object) -> int:
     """
     environ = dict(os.environ)
     cwd = working_directory()
-    settings = checked(config.load(given(ctx), environ, cwd))
+    settings = checked(_settings(given(ctx), environ, cwd))
     command = commands.resolve(
         words, literal=ctx.meta["ckptrun.literal"], cwd=settings.chdir or cwd, search=environ.get("PATH", os.defpath)
     )
@@ -165,6 +167,15 @@ def checked(settings: config.Config) -> config.Config:
 
         keeping.require(keeping.of(settings))
     return settings
+
+
+def _settings(options: dict[str, str | Sequence[str]], environ: dict[str, str], cwd: str) -> config.Config:
+    """From everywhere; also what a run was given that was branched from another."""
+    settings = config.load(options, environ, cwd)
+    asked = (
+        records.read_run(paths.run_paths(settings.root, settings.run)) if settings.run and is_name(settings.run) else None
+    )
+    return config.load(options, environ, cwd, branched=asked.overrides) if asked and asked.overrides else settings
 
 
 def given(ctx: click.Context) -> dict[str, str | Sequence[str]]:

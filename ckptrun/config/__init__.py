@@ -6,8 +6,8 @@
 `keys` says what there is, `kinds` what a value may be, `file` reads YAML with line numbers, `strategies` are the regimes.
 """
 
-from ckptrun.config.keys import BY_OPTION, KEYS, RETENTION, STRATEGIES
-from ckptrun.config.kinds import DoneWhen
+from ckptrun.config.keys import BY_OPTION, BY_PATH, KEYS, RETENTION, STRATEGIES
+from ckptrun.config.kinds import DoneWhen, nearest
 from ckptrun.config.load import Config, find_root, load
 
-__all__ = ["BY_OPTION", "KEYS", "RETENTION", "STRATEGIES", "Config", "DoneWhen", "find_root", "load"]
+__all__ = ["BY_OPTION", "BY_PATH", "KEYS", "RETENTION", "STRATEGIES", "Config", "DoneWhen", "find_root", "load", "nearest"]

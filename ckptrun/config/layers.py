@@ -48,6 +48,18 @@ class Reader:
             _add(layer, key, text, place, self.wrong_options)
         return layer
 
+    def branched(self, given: Given) -> Layer:
+        """What `ckptrun branch --set` wrote down for the run."""
+        layer: Layer = {}
+        for name, text in given.items():
+            key = keys.KEYS.get(name)
+            if key is None:
+                self.problems.append(f"run.yaml: overrides: there is no setting {name!r}{nearest(name, keys.KEYS)}")
+                continue
+            place = Place(source="branch --set", label=f"branch --set {key.in_file}", example=key.example, base=self.cwd)
+            _add(layer, key, text, place, self.problems)
+        return layer
+
     def environment(self) -> Layer:
         """What stands in variables; an empty one counts as absent."""
         layer: Layer = {}

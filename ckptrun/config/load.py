@@ -96,8 +96,12 @@ class Config(Noun, frozen=True, kw_only=True):
         ]
 
 
-def load(options: Given, environ: Mapping[str, str], cwd: str, *, verb: str = "train") -> Config:
+def load(
+    options: Given, environ: Mapping[str, str], cwd: str, *, verb: str = "train", branched: Given | None = None
+) -> Config:
     """One Config from `options` of `verb` (texts by name, only those that were given), `environ`, the file and the strategy.
+
+    `branched` are the settings that the run was given when it was branched from another: they win over the file.
 
     Raises:
         UsageError: an option is wrong, or two contradict each other.
@@ -106,12 +110,13 @@ def load(options: Given, environ: Mapping[str, str], cwd: str, *, verb: str = "t
     read = layers.Reader(environ, cwd)
     asked, around, default = read.options(options), read.environment(), read.defaults()
     written = read.file(asked.get("config"), around.get("config"))
+    own = read.branched(branched or {})
     if read.wrong_options:
         raise errors.UsageError("\n".join(read.wrong_options + read.problems), _HINT.format(verb=verb))
     if read.problems:
         raise errors.ConfigError(read.problems, _HINT.format(verb=verb))
-    strategy = strategies.settings(ChainMap(asked, around, written, default)["strategy"].value)
-    chosen = ChainMap(asked, around, written, strategy, default)  # the precedence
+    strategy = strategies.settings(ChainMap(asked, around, own, written, default)["strategy"].value)
+    chosen = ChainMap(asked, around, own, written, strategy, default)  # the precedence
     _check_together(chosen)
     return Config(
         **{name: chosen[name].value for name in keys.KEYS},

@@ -1,4 +1,4 @@
-"""What a reference names: RUN, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best, RUN@NAME, DIR@STEP, or a path to any of these.
+"""What a reference names: RUN, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best, RUN@best:METRIC, RUN@NAME, DIR@… or a path to any of these.
 
 `parse` is pure; `resolve` looks on disk. `sweep-*` names every run that matches (`the_runs`). A leading `.`, `/` or `~` makes a path; so does a slash, unless the part before it is a run.
 """
@@ -9,6 +9,8 @@ import fnmatch
 import os
 import re
 from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
 
 from ckptrun import errors, names
 from ckptrun.model import Checkpoint, Noun
@@ -95,12 +97,11 @@ def resolve(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Named
     path = os.path.normpath(os.path.join(cwd, os.path.expanduser(ref)))
     if os.path.lexists(path) or os.path.lexists(f"{path}.index"):  # TensorFlow's are called by a name that no file has
         return _at_path(path, wish)
-    if is_pattern(ref):
-        return OfRun(_only(matching(ref, root), ref))
     directory, _, at = path.rpartition("@")
     if at and os.path.isdir(directory):
-        around = gather.run_around(directory)
-        return OfCheckpoint(around, _pick(gather.directory_listing(directory, wish), at, ref))
+        return _in_directory(directory, at, ref, wish)
+    if is_pattern(ref):
+        return OfRun(_only(matching(ref, root), ref))
     raise nothing(ref, root)
 
 
@@ -221,8 +222,25 @@ def _in_run(run: RunPaths, parsed: Parsed, ref: str, wish: Wish | None) -> Named
         return OfAttempt(run, _attempt(run, parsed.attempt))
     if not parsed.at:
         return OfRun(run)
-    listing = gather.run_listing(run, wish)
-    return OfCheckpoint(run, _pick(listing, parsed.at, ref))
+    at, wish = _wished(parsed.at, wish)
+    return OfCheckpoint(run, _pick(gather.run_listing(run, wish), at, ref))
+
+
+def _in_directory(directory: str, at: str, ref: str, wish: Wish | None) -> OfCheckpoint:
+    """One of the checkpoints of a directory, or of the run that it is."""
+    at, wish = _wished(at, wish)
+    around = gather.run_around(directory)
+    is_run = around is not None and os.path.realpath(around.dir) == os.path.realpath(directory)
+    listing = gather.run_listing(around, wish) if around and is_run else gather.directory_listing(directory, wish)
+    return OfCheckpoint(around, _pick(listing, at, ref))
+
+
+def _wished(at: str, wish: Wish | None) -> tuple[str, Wish | None]:
+    """`best:loss` is the best by that metric."""
+    role, _, metric = at.partition(":")
+    if role != BEST or not metric:
+        return at, wish
+    return BEST, msgspec.structs.replace(wish or gather.Wish(), metric=metric)
 
 
 def _attempt(run: RunPaths, number: int) -> AttemptPaths:

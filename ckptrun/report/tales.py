@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ckptrun.model import AttemptRecord, Checkpoint, Manifest, Setting
     from ckptrun.report.cells import Cell
+    from ckptrun.runs.branches import Branch
     from ckptrun.runs.pins import Pin
     from ckptrun.runs.records import RunRecord
 
@@ -44,8 +45,14 @@ def run(record: RunRecord) -> list[tuple[str, Cell]]:
         ("in", record.cwd),
         ("created", clock(record.created)),
         ("branched from", record.parent),
+        ("branched with", " ".join(f"{name}={value}" for name, value in record.overrides.items())),
         ("tracker ids", ids),
     ]
+
+
+def branched(found: Sequence[Branch]) -> str:
+    """Which runs began with a checkpoint of this one."""
+    return ", ".join(f"{each.run} at {each.checkpoint.rpartition('/')[2]}" for each in found)
 
 
 def settings(given: Mapping[str, Setting]) -> list[list[Cell]]:

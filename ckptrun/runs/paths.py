@@ -124,6 +124,10 @@ class RunPaths(Noun, frozen=True, kw_only=True):
         return os.path.join(self.dir, names.SUPERSEDED)
 
     @property
+    def branches(self) -> str:
+        return os.path.join(self.dir, names.BRANCHES)
+
+    @property
     def backup(self) -> str:
         return os.path.join(self.dir, names.BACKUP)
 

@@ -33,6 +33,9 @@ class RunRecord(Noun, frozen=True, kw_only=True):
     sweep: dict[str, Any] = {}  # the task's values, where it is one of a sweep
     cwd: str = ""
     parent: str = ""  # the checkpoint that it was branched from
+    overrides: dict[
+        str, str
+    ] = {}  # settings that `ckptrun branch --set` gave it, as they were written; they win over the file
     tracker_ids: dict[str, str] = {}  # variables, e.g. WANDB_RUN_ID: one continuous run at the tracker
     settings: dict[str, Setting] = {}
 

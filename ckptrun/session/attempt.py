@@ -291,6 +291,7 @@ def run_record(scene: Scene, recorded: RunRecord | None, *, fresh: bool) -> RunR
         sweep=sweep_of(scene),
         cwd=scene.cwd,
         parent=scene.config.from_ref or (recorded.parent if recorded and keep else ""),
+        overrides=recorded.overrides if recorded else {},
         tracker_ids=recorded.tracker_ids if recorded and keep else tracker_ids(scene.run),
         settings=settings,
     )

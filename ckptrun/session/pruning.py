@@ -16,7 +16,7 @@ from ckptrun.model import Checkpoint, Identity, Noun
 from ckptrun.policy import retention, roles
 from ckptrun.policy.gates import Around
 from ckptrun.report import gather
-from ckptrun.runs import ledger, records
+from ckptrun.runs import branches, ledger, records
 from ckptrun.runs import paths as run_paths
 from ckptrun.session import permission, pointing, thinning
 
@@ -214,6 +214,7 @@ def in_use(place: Place) -> dict[str, str]:
         newest = next(iter(reversed(gather.attempt_records(place.run))), None)
         if newest is not None and newest.resumed_from:
             found[gather.resumed_path(place.run, newest)] = f"attempt {newest.attempt} resumed from it"
+        found.update(branches.in_use(place.run))
     roots = {place.root, os.path.dirname(place.run.dir) if place.run else ""} - {""}
     for other in (run for root in sorted(roots) for run in run_paths.all_runs(root)):
         if place.run is None or other.dir != place.run.dir:

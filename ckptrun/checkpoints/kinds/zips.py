@@ -23,12 +23,14 @@ _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _LONGEST_COMMENT = 0xFFFF
 _LARGEST_DIRECTORY = 256 << 20  # bytes: two million members
-_STORED, _DEFLATED = 0, 8
+STORED, DEFLATED = 0, 8
 _MOST_DEFLATED = 1032  # deflate cannot shrink more than 1032 : 1 (zlib's technical details)
 _ENCRYPTED = 1
 
 
-class _Member(Noun, frozen=True, kw_only=True):
+class Member(Noun, frozen=True, kw_only=True):
+    """One file of an archive, as the central directory has it."""
+
     name: str
     method: int
     flags: int
@@ -48,16 +50,29 @@ def check(file: File, deep: bool) -> None:  # noqa: FBT001  # one signature for 
         start = _check_last(file.until(start), deep)
 
 
+def members(file: File) -> list[tuple[Member, int]]:
+    """The members of the archive that `file` ends with, and where the bytes of each begin.
+
+    Raises:
+        Broken: it is not whole.
+    """
+    return _placed(file)[1]
+
+
 def _check_last(file: File, deep: bool) -> int:  # noqa: FBT001  # as above
     """Check the archive that `file` ends with: where it begins."""
-    start, length, end = _directory(file)
-    members = sorted(_members(file, start, length, end), key=lambda member: member.offset)
-    limits = [member.offset for member in members[1:]] + [end - length]
-    for member, limit in zip(members, limits, strict=False):  # an empty archive has no member, and one limit
-        begin = _data(file, member, limit)
-        if deep:
-            _check_crc(file, member, begin)
+    start, found = _placed(file)
+    for member, begin in found if deep else ():
+        _check_crc(file, member, begin)
     return start
+
+
+def _placed(file: File) -> tuple[int, list[tuple[Member, int]]]:
+    start, length, end = _directory(file)
+    found = sorted(_members(file, start, length, end), key=lambda member: member.offset)
+    limits = [member.offset for member in found[1:]] + [end - length]
+    # an empty archive has no member, and one limit
+    return start, [(member, _data(file, member, limit)) for member, limit in zip(found, limits, strict=False)]
 
 
 def _directory(file: File) -> tuple[int, int, int]:
@@ -99,7 +114,7 @@ def _zip64(file: File, end: int, length: int, offset: int) -> tuple[int, int, in
     return length, offset, at
 
 
-def _members(file: File, start: int, length: int, end: int) -> Iterator[_Member]:
+def _members(file: File, start: int, length: int, end: int) -> Iterator[Member]:
     data = file.at(end - length, length)
     at = 0
     while at < length:
@@ -112,7 +127,7 @@ def _members(file: File, start: int, length: int, end: int) -> Iterator[_Member]
         extra = data[begin + name_length : begin + name_length + extra_length]
         size, packed, offset = _large(file, extra, size, packed, offset)
         name = data[begin : begin + name_length].decode("utf-8", "replace")
-        yield _Member(name=name, method=method, flags=flags, crc=crc, packed=packed, size=size, offset=start + offset)
+        yield Member(name=name, method=method, flags=flags, crc=crc, packed=packed, size=size, offset=start + offset)
         at = begin + name_length + extra_length + comment_length
 
 
@@ -130,7 +145,7 @@ def _large(file: File, extra: bytes, *numbers: int) -> list[int]:
     raise file.wrong("a zip64 size is missing")
 
 
-def _data(file: File, member: _Member, limit: int) -> int:
+def _data(file: File, member: Member, limit: int) -> int:
     """Where the member's bytes begin, once its header is right and they end before the next member."""
     raw = file.at(member.offset, _LOCAL.size)
     if not raw.startswith(b"PK\x03\x04") or len(raw) < _LOCAL.size:
@@ -139,34 +154,40 @@ def _data(file: File, member: _Member, limit: int) -> int:
     begin: int = member.offset + _LOCAL.size + name_length + extra_length
     if begin + member.packed > limit:
         raise file.wrong(f"{member.name} runs into what follows it")
-    if member.method == _STORED and member.size != member.packed and not member.flags & _ENCRYPTED:
+    if member.method == STORED and member.size != member.packed and not member.flags & _ENCRYPTED:
         raise file.wrong(f"{member.name} has two sizes")
-    if member.method == _DEFLATED and member.size > member.packed * _MOST_DEFLATED:
+    if member.method == DEFLATED and member.size > member.packed * _MOST_DEFLATED:
         raise file.wrong(f"{member.name} declares {member.size} bytes in {member.packed}")
     return begin
 
 
-def _check_crc(file: File, member: _Member, begin: int) -> None:
-    if member.flags & _ENCRYPTED or member.method not in (_STORED, _DEFLATED):
+def _check_crc(file: File, member: Member, begin: int) -> None:
+    if member.flags & _ENCRYPTED or member.method not in (STORED, DEFLATED):
         return  # what is packed in another way can be checked by its structure only
     crc = size = 0
-    for block in _unpacked(file, member, begin):
+    stored = member.method == STORED
+    for block in file.views(begin, member.packed) if stored else unpacked(file, member, begin):
         crc = zlib.crc32(block, crc)
         size += len(block)
     if size != member.size or crc != member.crc:
         raise file.wrong(f"{member.name} has checksum {crc:08x} and {size} bytes, not {member.crc:08x} and {member.size}")
 
 
-def _unpacked(file: File, member: _Member, begin: int) -> Iterator[bytes | memoryview]:
+def unpacked(file: File, member: Member, begin: int) -> Iterator[bytes]:
+    """The member's bytes, piece by piece, at most one more than it declares.
+
+    Raises:
+        Broken: it cannot be unpacked.
+    """
     blocks = file.blocks(begin, member.packed)
-    if member.method == _STORED:
+    if member.method == STORED:
         yield from blocks
         return
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     left = member.size + 1  # one more than declared is enough to know
     try:
         for block in blocks:
-            data: bytes | memoryview = block
+            data = block
             while data and left:
                 out = unpacker.decompress(data, min(left, 1 << 20))
                 left -= len(out)
