@@ -13,8 +13,6 @@ from ckptrun import config, names
 from ckptrun.cli import command as commands
 from ckptrun.cli.help import CODES, Option, Verb
 from ckptrun.cli.params import DIRECTORY, FILE, working_directory
-from ckptrun.runs import paths, records
-from ckptrun.runs.naming import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,9 +170,12 @@ def checked(settings: config.Config) -> config.Config:
 def _settings(options: dict[str, str | Sequence[str]], environ: dict[str, str], cwd: str) -> config.Config:
     """From everywhere; also what a run was given that was branched from another."""
     settings = config.load(options, environ, cwd)
-    asked = (
-        records.read_run(paths.run_paths(settings.root, settings.run)) if settings.run and is_name(settings.run) else None
-    )
+    if not settings.run:
+        return settings
+    from ckptrun.runs import paths, records  # noqa: PLC0415  # only who names the run pays
+    from ckptrun.runs.naming import is_name  # noqa: PLC0415  # as above
+
+    asked = records.read_run(paths.run_paths(settings.root, settings.run)) if is_name(settings.run) else None
     return config.load(options, environ, cwd, branched=asked.overrides) if asked and asked.overrides else settings
 
 

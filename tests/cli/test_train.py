@@ -30,7 +30,9 @@ def test_every_option_of_the_table_is_a_setting_and_the_other_way_round():
 def test_the_options_have_the_promised_names():
     promised = """--run --root --config --strategy --data --on-resume --grace --save-signal --time-limit --every --max-failures
         --stall-timeout --pattern --seal --resume-at --restart-by --done-when --preempt-exit-code --from --fresh --changed --again --signal-means
-        --child-preempt-code --chdir --dry-run --quiet --verbose --json --if-held --sweep --sweep-task"""
+        --child-preempt-code --chdir --dry-run --quiet --verbose --json --if-held --sweep --sweep-task
+        --keep-last --keep-first --keep-best --keep-every --keep-within --keep-hourly --keep-daily --keep-weekly --keep-monthly
+        --keep-yearly --keep-permanent --without-metric --max-bytes --until-free --thin"""
     assert set(promised.split()) == set(config.BY_OPTION)
 
 

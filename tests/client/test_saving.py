@@ -603,5 +603,5 @@ def test_what_the_client_writes_and_what_is_read_are_one_schema(world):
 
 @pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
 def test_both_sides_escape_names_alike(name):
-    assert writing.escape(name) == manifest._escape(name)
-    assert manifest._unescape(writing.escape(name)) == name
+    assert writing.escape(name) == manifest.escape(name)
+    assert manifest.unescape(writing.escape(name)) == name
