@@ -252,7 +252,7 @@ MOUNTINFO = """\
 30 22 0:26 / /home rw,nosuid - nfs4 server:/home rw,vers=4.2,hard,local_lock=none
 31 22 0:27 / /old\\040home rw - nfs server:/old rw,vers=3,nolock,soft,local_lock=all
 32 22 0:28 / /scratch rw - lustre 10.0.0.1@tcp:/scratch rw,flock,lazystatfs
-33 22 0:29 / /work rw - lustre 10.0.0.1@tcp:/work rw,localflock
+33 22 0:29 / /proj rw - lustre 10.0.0.1@tcp:/proj rw,localflock
 34 22 0:30 / /shm rw - tmpfs tmpfs rw,size=1g
 35 22 0:31 / /shm/sub ro - ext4 /dev/sdb rw
 36 22 0:32 / /bucket rw - fuse.s3fs s3fs rw
@@ -268,7 +268,7 @@ PLACES = [
     ("/homes", True, [(NOTE, "ext4")]),
     ("/old home/me", True, [(OK, "nfs from server:/old"), (NOTE, "(nolock): locks are"), (NOTE, "(soft): reading")]),
     ("/scratch/me/runs", True, [(OK, "lustre")]),
-    ("/work/me", True, [(OK, "lustre"), (NOTE, "(localflock)")]),
+    ("/proj/me", True, [(OK, "lustre"), (NOTE, "(localflock)")]),
     ("/shm/x", False, [(NOTE, "in memory")]),
     ("/shm/sub/x", False, [(PROBLEM, "read-only")]),
     ("/bucket", True, [(PROBLEM, "object store")]),
