@@ -5,11 +5,10 @@ A file is in a place whole or not at all, and under its final name: so whoever g
 
 from __future__ import annotations
 
-import os
-import re
 from typing import TYPE_CHECKING, Protocol
 
 from ckptrun import errors, names
+from ckptrun.config.destinations import absolute, below, is_url, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from ckptrun.backup.record import Part, Record
     from ckptrun.backup.unit import Unit
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*://")
-_SECRET = re.compile(r"(?<=://)[^/?#\s]*:[^/?#\s]*@")
-_QUERY = re.compile(r"(?<=\?)[^#\s]+")
 OURS = (names.BACKUP_JSON, names.BACKUP_BEGUN)
 
 
@@ -68,28 +64,6 @@ class Place(Protocol):
         """Nothing more is asked."""
 
 
-def is_url(text: str) -> bool:
-    """Whether a destination is one that fsspec knows, not a path."""
-    return _URL.match(text) is not None
-
-
-def redacted(text: str) -> str:
-    """A URL, or a text with URLs in it, without passwords and signatures."""
-    return _QUERY.sub("***", _SECRET.sub("***@", text)) if "://" in text else text
-
-
-def absolute(dest: str, cwd: str) -> str:
-    """A path as an absolute one; a URL as it is."""
-    return dest.rstrip("/") if is_url(dest) else os.path.normpath(os.path.join(cwd, os.path.expanduser(dest)))
-
-
-def below(dest: str, *words: str) -> str:
-    """A place within a place."""
-    if not is_url(dest):
-        return os.path.join(dest, *words)
-    return "/".join([dest.rstrip("/"), *words])
-
-
 def open_place(dest: str, environ: Mapping[str, str]) -> Place:
     """The place that an absolute path or a URL names.
 
@@ -108,3 +82,6 @@ def open_place(dest: str, environ: Mapping[str, str]) -> Place:
             f"{redacted(dest)}: URLs need fsspec, which is not installed here", "pip install 'ckptrun[remote]'"
         ) from error
     return remote.open_remote(dest, environ)
+
+
+__all__ = ["OURS", "Place", "absolute", "below", "is_url", "open_place", "redacted"]

@@ -120,7 +120,7 @@ class Restorer:
     ) -> None:
         self._place, self._home, self._record, self._target = place, home, found, target
         self._jobs, self._tell, self._set_aside = jobs, tell, set_aside
-        self._staging = os.path.join(target.directory, STAGING + home.replace(os.sep, "-"))
+        self._staging = os.path.join(target.directory, STAGING + (home or found.name))
         self._fetched = 0
 
     def restore(self, *, dry_run: bool = False) -> Restored:

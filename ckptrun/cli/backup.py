@@ -64,13 +64,14 @@ if TYPE_CHECKING:
     metavar="N",
     help="Files, or parts of one, that are sent at a time.",
 )
+@click.option("--if-any", is_flag=True, help="Nothing to back up is no error.")
 @click.option("--dry-run", is_flag=True, help="Say what would be backed up, and where.")
 @desk.metric_options
 @root_option
 @json_option
 def command(
-    *,     what: tuple[str, ...], to: str | None, best: bool, everything: bool, copy: bool, verify: bool, jobs: int, dry_run: bool,
-    metric: str, mode: str, root: str, as_json: bool,
+    *, what: tuple[str, ...], to: str | None, best: bool, everything: bool, copy: bool, verify: bool, jobs: int, if_any: bool,
+    dry_run: bool, metric: str, mode: str, root: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Copy whole checkpoints, with all files that belong to them, to where nothing prunes them.
 
@@ -82,7 +83,7 @@ def command(
     which = policy.BEST if best else policy.ALL if everything else policy.LATEST
     wish = making.Wish(copy=copy, verify=verify, jobs=jobs, dry_run=dry_run)
     begun = time.monotonic()
-    tasks = [task for ref in what for task in _tasks(ref, which, root, gather.Wish(metric, mode), to)]
+    tasks = [task for ref in what for task in _tasks(ref, which, root, gather.Wish(metric, mode), to, if_any=if_any)]
     made = [each for task in tasks for each in _carry_out(task, wish)]
     if as_json:
         desk.print_document(_document(made, time.monotonic() - begun, dry_run=dry_run))
@@ -96,36 +97,38 @@ class _Task:
         self.items, self.dest, self.run = items, dest, run
 
 
-def _tasks(ref: str, which: str, root: str, wish: gather.Wish, to: str | None) -> list[_Task]:
+def _tasks(ref: str, which: str, root: str, wish: gather.Wish, to: str | None, *, if_any: bool) -> list[_Task]:
     """What a reference names, each with its destination.
 
     Raises:
-        UsageError: there is nothing whole.
+        UsageError: there is nothing whole, and that is not `if_any`'s.
     """
     cwd = working_directory()
     if refs.is_pattern(ref) and not os.path.lexists(os.path.join(cwd, ref)):
-        return [task for run in refs.matching(ref, root) for task in _tasks(run.name, which, root, wish, to)]
+        runs = refs.matching(ref, root)
+        return [task for run in runs for task in _tasks(run.name, which, root, wish, to, if_any=if_any)]
     named = refs.resolve(ref, root=root, cwd=cwd, wish=wish)
     run = None if isinstance(named, refs.OfDirectory) else named.run
+    items, home = _items(named, which, wish)
+    if items:
+        return [_Task(items, upkeep.destination(to, run, home, cwd), run)]
+    if if_any:
+        return []
+    what = "best" if which == policy.BEST else "complete"
+    raise errors.UsageError(f"{ref} has no {what} checkpoint", f"`ckptrun ls {ref}` shows what is there")
+
+
+def _items(named: refs.Named, which: str, wish: gather.Wish) -> tuple[list[Checkpoint], str]:
+    """The checkpoints that are meant, and the directory that they are of."""
     if isinstance(named, refs.OfCheckpoint):
-        items, home = [named.checkpoint], named.checkpoint.directory
-    elif isinstance(named, refs.OfDirectory):
-        items, home = policy.chosen(gather.directory_listing(named.path, wish).checkpoints, which), named.path
-    else:
-        found = gather.run_listing(named.run, wish).checkpoints
-        if isinstance(named, refs.OfAttempt):
-            found = [item for item in found if item.attempt == named.attempt.number]
-            which = policy.ALL if which == policy.LATEST else which
-            items = policy.chosen(found, which)[-1:] if which == policy.ALL else policy.chosen(found, which)
-        else:
-            items = policy.chosen(found, which)
-        home = named.run.dir
-    if not items:
-        raise errors.UsageError(
-            f"{ref} has no {'best' if which == policy.BEST else 'complete'} checkpoint",
-            f"`ckptrun ls {ref}` shows what is there",
-        )
-    return [_Task(items, upkeep.destination(to, run, home, cwd), run)]
+        return [named.checkpoint], named.checkpoint.directory
+    if isinstance(named, refs.OfDirectory):
+        return policy.chosen(gather.directory_listing(named.path, wish).checkpoints, which), named.path
+    found = gather.run_listing(named.run, wish).checkpoints
+    if isinstance(named, refs.OfRun):
+        return policy.chosen(found, which), named.run.dir
+    own = [item for item in found if item.attempt == named.attempt.number]
+    return (policy.chosen(own, policy.ALL)[-1:] if which == policy.LATEST else policy.chosen(own, which)), named.run.dir
 
 
 def _carry_out(task: _Task, wish: Wish) -> list[Made]:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         names.EXIT_IO: "it cannot be read or is damaged, or the disk is full; the same command goes on with what was fetched",
     },
 )
-@click.argument("backup", type=RUN, metavar="BACKUP|RUN|URL")
+@click.argument("backup", type=RUN, metavar="BACKUP|RUN|URL", envvar="CKPTRUN_RESTORE_BACKUP")
 @click.option(
     "--to",
     metavar="RUN|DIR",
@@ -53,16 +53,28 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=4, show_default=True, metavar="N", help="Files that are fetched at a time."
 )
+@click.option("--if-any", is_flag=True, help="No backup is no error.")
 @click.option("--dry-run", is_flag=True, help="Say what would be restored, and where.")
 @root_option
 @json_option
-def command(*, backup: str, to: str | None, at: str, force: bool, jobs: int, dry_run: bool, root: str, as_json: bool) -> int:
+def command(
+    *, backup: str, to: str | None, at: str, force: bool, if_any: bool, jobs: int, dry_run: bool, root: str, as_json: bool
+) -> int:
     """Put a backup back as a checkpoint that is whole.
 
     BACKUP is a backup's directory, a directory of backups, a URL of either, or a run. Every file is read and compared before
     any of it is seen; nothing is overwritten. The next start of the run goes on from it if it is the newest.
     """
-    place, home, found = _source(backup, at, root)
+    source = _source(backup, at, root)
+    if source is None:
+        if not if_any:
+            raise errors.UsageError(
+                f"no whole backup {f'of {at} ' if at else ''}in {places.redacted(backup)}",
+                "`ckptrun backup RUN --to DEST` makes backups in DEST/RUN",
+            )
+        _tell_none(as_json=as_json)
+        return names.EXIT_OK
+    place, home, found = source
     try:
         target, run = _target(to, found, backup, root)
         aside = _set_aside(target, run, dry_run=dry_run) if force else None
@@ -82,38 +94,38 @@ def _guarded(act: Callable[[], Restored], place: Place) -> Restored:
         raise durable.io_error(error, error.filename or place.shown, creating=bool(error.filename)) from error
 
 
-def _source(ref: str, at: str, root: str) -> tuple[Place, str, Record]:
-    """The place, the name in it and the record of the backup that is meant.
+def _source(ref: str, at: str, root: str) -> tuple[Place, str, Record] | None:
+    """The place, the name in it and the record of the backup that is meant; None where there is no whole one."""
+    dest = _dest(ref, root)
+    if dest is None:
+        return None
+    place = places.open_place(dest, os.environ)
+    if place.read("", names.BACKUP_JSON) is None:
+        chosen = restoring.newest(place, at)
+        if chosen is None:
+            place.close()
+            return None
+        return place, *chosen
+    found = restoring.read(place, "")
+    return (place, "", found) if found is not None else None
+
+
+def _dest(ref: str, root: str) -> str | None:
+    """Where the backup, or several, lie; None where there is no such directory.
 
     Raises:
-        UsageError: there is no whole one.
+        UsageError: it is neither a run nor a path.
     """
-    dest = _dest(ref, root)
-    above, _, name = dest.rstrip("/").rpartition("/")
-    place = places.open_place(above, os.environ)
-    found = restoring.read(place, name) if not at and above and not above.endswith(":/") else None
-    if found is not None:
-        return place, name, found
-    place = places.open_place(dest, os.environ)
-    chosen = restoring.newest(place, at)
-    if chosen is None:
-        homes = place.homes()
-        inside = f"it holds {', '.join(homes[:8])}" if homes else "it holds nothing"
-        what = f"no whole backup {f'of {at} ' if at else ''}in {place.shown}"
-        raise errors.UsageError(what, f"{inside}; `ckptrun backup RUN --to DEST` makes backups in DEST/RUN")
-    return place, *chosen
-
-
-def _dest(ref: str, root: str) -> str:
     if places.is_url(ref):
         return ref.rstrip("/")
-    cwd = working_directory()
     run = None if refs.is_path(ref) else refs.run_named(ref, root)
     if run is not None:
         return run.backup
-    path = places.absolute(ref, cwd)
+    path = places.absolute(ref, working_directory())
     if not os.path.isdir(path):
-        raise refs.nothing(ref, root)
+        if not refs.is_path(ref):
+            raise refs.nothing(ref, root)
+        return None
     inside = run_paths.RunPaths(dir=path)
     return inside.backup if os.path.lexists(inside.run_yaml) else path
 
@@ -127,7 +139,7 @@ def _target(to: str | None, found: Record, ref: str, root: str) -> tuple[Target,
     if to is not None and refs.is_path(to):
         path = places.absolute(to, working_directory())
         run = run_paths.RunPaths(dir=path)
-        if not os.path.lexists(run.run_yaml):
+        if not refs.exists(run):
             return restoring.Target(root=path, directory=path), None
         return restoring.target_in_run(found, path), run
     name = to or found.run
@@ -177,6 +189,13 @@ def _move(paths: list[str], directory: str) -> None:
     durable.fsync_dir(home)
 
 
+def _tell_none(*, as_json: bool) -> None:
+    if as_json:
+        desk.print_document(
+            {"format": names.FORMAT, "backup": None, "path": None, "state": "none", "step": None, "attempt": None}
+        )
+
+
 def _tell(done: Restored, found: Record, source: str, *, as_json: bool) -> None:
     if as_json:
         desk.print_document(
@@ -186,6 +205,7 @@ def _tell(done: Restored, found: Record, source: str, *, as_json: bool) -> None:
                 "path": done.path,
                 "state": done.state,
                 "step": found.step,
+                "attempt": found.attempt,
                 "bytes": done.size,
                 "fetched": done.fetched,
                 "notes": done.notes,

@@ -45,6 +45,8 @@ class Ground:
             return True
         if held and self._scene.config.retains:
             self._retention().now_and_then()
+        if held:
+            self._keep_safe()
         return held
 
     def holds(self) -> bool:
@@ -91,6 +93,8 @@ class Ground:
         self._try("the ledger", lambda: self._ledger.append(event, **fields))
         if event == "checkpoint" and self._scene.config.retains:
             self._retention().look()
+        if event == "checkpoint":
+            self._keep_safe()
 
     def _retention(self) -> Keeper:
         if self._keeper is None:
@@ -98,6 +102,13 @@ class Ground:
 
             self._keeper = Keeper(self._scene, self._lease, self._ledger, self._trouble)
         return self._keeper
+
+    def _keep_safe(self) -> None:
+        """Let helpers copy what has been saved to where it is safer."""
+        if self._scene.config.backup_to:
+            from ckptrun.session import backing  # noqa: PLC0415  # not before the script has started
+
+            self._try("a backup", lambda: backing.of(self._scene).look(self.record, self._trouble))
 
     def progress(self, fields: dict[str, Any]) -> None:
         """Where the attempt is, for `ckptrun status`."""

@@ -104,7 +104,8 @@ def test_force_leaves_a_run_alone_that_somebody_runs(run, tmp_path):
         (("backup", "nope"), "there is no run nope"),
         (("backup", "--to", "runs/digits/checkpoints", "digits"), "where checkpoints are looked for"),
         (("restore", "digits"), "no whole backup"),
-        (("restore", "./nope"), "there is nothing at ./nope"),
+        (("restore", "./nope"), "no whole backup in ./nope"),
+        (("restore", "nope"), "there is no run nope"),
     ],
 )
 def test_mistakes_are_said(run, tmp_path, args, said):
@@ -117,3 +118,9 @@ def test_what_is_not_whole_is_not_backed_up_and_said(run, tmp_path):
     os.unlink(os.path.join(run.checkpoints, "step-00000007", "state.bin"))
     assert told("backup", "digits@7", cwd=tmp_path, code=1)["backups"][0]["state"] == "failed"
     assert told("backup", "digits", cwd=tmp_path)["backups"][0]["name"] == "step-00000003"
+
+
+def test_nothing_is_no_error_where_that_was_said(run, tmp_path):
+    assert told("restore", "--if-any", "./nope", cwd=tmp_path)["state"] == "none"
+    write_files(tmp_path, {"out/x": ""})
+    assert told("backup", "--if-any", "out", cwd=tmp_path)["backups"] == []
