@@ -6,5 +6,7 @@ copying     one file: shared blocks, another name for it, or a copy; and its dig
 places      where backups lie: a directory, or whatever fsspec can reach (local, remote, s3, sftp)
 making      one backup, from the first file to the record
 restoring   one backup put back as a checkpoint that is whole, or not there
+upkeep      a destination, and one checkpoint's way there
+aside       one version of a file that is rewritten in place, copied by a process of its own
 pointers    absolute paths in the files of frameworks, after a checkpoint has moved
 """

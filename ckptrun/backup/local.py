@@ -204,6 +204,20 @@ def make_link(path: str, target: str) -> None:
             raise
 
 
+def copy_file(source: str, target: str) -> None:
+    """A durable copy of one file, or none."""
+    fd = copying.open_source(source)
+    try:
+        state = os.fstat(fd)
+        part = record.Part(path="", size=state.st_size, modified=state.st_mtime_ns, mode=stat.S_IMODE(state.st_mode))
+        with _new(target, part) as new:
+            if not copying.share(fd, new):
+                copying.copy(fd, new, lambda _: None)
+        durable.fsync_dir(os.path.dirname(target))
+    finally:
+        os.close(fd)
+
+
 @contextmanager
 def _new(target: str, part: Part) -> Iterator[int]:
     """A new file, open, that becomes `target`, durably, if the block fills it (it is empty after a refusal) and ends well."""

@@ -41,6 +41,7 @@ class Config(Noun, frozen=True, kw_only=True):
     seal: str
     backup_to: str | None
     backup_every: float
+    keep_copies: int
     on_resume: list[str]
     resume_at: int | None
     from_ref: str | None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ckptrun.runs.lease import Lease
     from ckptrun.runs.ledger import Ledger
     from ckptrun.session.keeping import Keeper
+    from ckptrun.session.copies import Copier
     from ckptrun.session.scene import Scene
     from ckptrun.supervise.events import Event
 
@@ -30,6 +31,7 @@ class Ground:
         self._attempt, self._started, self._local_dir = attempt, started, local_dir
         self._keeper: Keeper | None = None
         self.troubles: list[str] = []
+        self._copier: Copier | None = None
 
     def clock(self) -> float:
         """Unix seconds."""
@@ -109,6 +111,14 @@ class Ground:
             from ckptrun.session import backing  # noqa: PLC0415  # not before the script has started
 
             self._try("a backup", lambda: backing.of(self._scene).look(self.record, self._trouble))
+        if self._scene.config.keep_copies:
+            if self._copier is None:
+                from ckptrun.session.copies import Copier  # noqa: PLC0415  # as above
+
+                held = self._lease.holder
+                self._copier = Copier(self._scene, self._attempt, held.attempt_id if held else "")
+            copier = self._copier
+            self._try("a copy", lambda: copier.look(self._trouble))
 
     def progress(self, fields: dict[str, Any]) -> None:
         """Where the attempt is, for `ckptrun status`."""

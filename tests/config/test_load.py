@@ -32,6 +32,7 @@ EACH = [
     ("stall_timeout", "off", None),
     ("backup_to", "s3://bucket/runs/", "s3://bucket/runs"),
     ("backup_every", "30m", 1800.0),
+    ("keep_copies", "0", 0),
     ("on_resume", "--resume '{resume_from}'", ["--resume", "{resume_from}"]),
     ("resume_at", "1200", 1200),
     ("from_ref", "digits@120", "digits@120"),
