@@ -23,9 +23,7 @@ _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACC
 
 
 def link(source: str, target: str) -> bool:
-    """Another name for the file at `source`, in the place of whatever is at `target`; False where that is not possible."""
-    if os.path.islink(source):
-        source = os.path.realpath(source)
+    """Another name for the file at `source`, in the place of whatever is at `target`; False where that is not possible. It is no link."""
     for _ in range(2):
         try:
             os.link(source, target)

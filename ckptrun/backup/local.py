@@ -32,6 +32,7 @@ class LocalPlace:
     def __init__(self, base: str) -> None:
         self.base = base
         self.shown = base
+        self._made: set[str] = set()  # directories
         self._shares: bool | None = (
             None  # whether files can share their blocks with those of the source; None: not tried yet
         )
@@ -68,7 +69,11 @@ class LocalPlace:
 
     def put(self, unit: Unit, part: Part, home: str, tell: Tell, *, link: bool) -> str:
         source, target = unit.path(part), self._path(home, part.path)
-        make(os.path.dirname(target), self._path(home))
+        folder = os.path.dirname(target)
+        if folder not in self._made:
+            make(folder, self._path(home))
+            self._made.add(folder)
+        link = link and part.path not in unit.followed
         if link and self._shares is False and copying.link(source, target):
             tell(part.size)
             return copying.LINK
@@ -134,7 +139,7 @@ class LocalPlace:
         """Nothing is open."""
 
     def _path(self, home: str, name: str = "") -> str:
-        return os.path.join(self.base, home, name) if name else os.path.join(self.base, home)
+        return "/".join(word for word in (self.base, home, name) if word)
 
     def _shared(self, source: int, part: Part, target: str) -> bool:
         """Whether the new file can have the blocks of the old one; then it is there."""

@@ -6,7 +6,6 @@ Killed anywhere, it is unfinished: a note of what it will hold (backup.begun.jso
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +20,7 @@ from ckptrun.runs import durable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
     from ckptrun.backup.places import Place
     from ckptrun.backup.record import Part, Record
@@ -118,11 +118,16 @@ class Maker:
 
     def _read_all(self, unit: Unit) -> None:
         """Digests of what nobody has vouched for."""
-        unit.read.update(part.path for part in unit.record.files if not part.xxh3_128)
+        unread = [part for part in unit.record.files if not part.xxh3_128]
+        if not unread:
+            return
         with Pool(self._wish.jobs) as pool:
-            digests = pool.over(lambda part: part.xxh3_128 or copying.digest_of(unit.path(part)), unit.record.files)
+            digests = pool.over(lambda part: copying.digest_of(unit.path(part)), unread)
+        found = {part.path: digest for part, digest in zip(unread, digests, strict=True)}
+        unit.read.update(found)
         files = [
-            msgspec.structs.replace(part, xxh3_128=digest) for part, digest in zip(unit.record.files, digests, strict=True)
+            msgspec.structs.replace(part, xxh3_128=found[part.path]) if part.path in found else part
+            for part in unit.record.files
         ]
         unit.record = msgspec.structs.replace(unit.record, files=files)
 
@@ -193,7 +198,7 @@ class Pool:
     """A few threads; the first error ends the work."""
 
     def __init__(self, jobs: int) -> None:
-        self._threads = ThreadPoolExecutor(jobs) if jobs > 1 else None
+        self._threads = _threads(jobs) if jobs > 1 else None
 
     def __enter__(self) -> Pool:  # noqa: PYI034  # Self came with 3.11
         return self
@@ -206,6 +211,12 @@ class Pool:
         """What `act` says of each part, in their order."""
         each = map(act, parts) if self._threads is None or len(parts) < 2 else self._threads.map(act, parts)
         return list(each)
+
+
+def _threads(jobs: int) -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # where there is something to send
+
+    return ThreadPoolExecutor(jobs)
 
 
 def require_space(directory: str, size: int, files: int) -> None:

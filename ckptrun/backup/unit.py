@@ -30,6 +30,8 @@ class Unit:
         self.directory = item.directory
         self.seen: dict[str, Seen] = {}
         self.read: set[str] = set()  # files whose digest is of now, not what a manifest says
+        self.followed: set[str] = set()  # links whose contents are copied
+        self._states: dict[str, os.stat_result] = {}
         self._links: dict[str, str] = {}
         self._empty: list[str] = []
         for name in _entries(item):
@@ -37,12 +39,12 @@ class Unit:
         if not self.seen:
             raise Broken(names.PARTIAL, f"{item.name} is not there any more")
         known = _digests(item)
-        files = [self._part(path, known.get(path, "")) for path in sorted(self.seen)]
+        files = [self._part(path, known.get(path, "")) for path in sorted(self._states)]
         self.record = msgspec.structs.replace(blank, files=files, links=self._links, empty=sorted(self._empty))
 
     def path(self, part: Part) -> str:
         """Where a file of it lies."""
-        return os.path.join(self.directory, part.path)
+        return f"{self.directory}/{part.path}"
 
     def require_unchanged(self, parts: Iterable[Part] | None = None) -> None:
         """Return if the files are what they were when the unit was looked at.
@@ -59,13 +61,13 @@ class Unit:
                 raise Broken(names.PARTIAL, f"{part.path} was written to while it was copied")
 
     def _part(self, path: str, digest: str) -> Part:
-        found = os.stat(os.path.join(self.directory, path))
+        found = self._states[path]
         return Part(
             path=path, size=found.st_size, xxh3_128=digest, modified=found.st_mtime_ns, mode=stat.S_IMODE(found.st_mode)
         )
 
     def _take(self, name: str) -> None:
-        full = os.path.join(self.directory, name)
+        full = f"{self.directory}/{name}"
         state = os.lstat(full)
         if stat.S_ISLNK(state.st_mode):
             self._take_link(name, full)
@@ -76,7 +78,7 @@ class Unit:
             for each in below:
                 self._take(f"{name}/{each}")
         else:
-            self._take_file(name, full)
+            self._take_file(name, state)
 
     def _take_link(self, name: str, full: str) -> None:
         """One to something in the checkpoint stays a link; what another leads to is copied: a backup that needs it is none."""
@@ -84,12 +86,13 @@ class Unit:
         if os.sep in name and records.stays_inside(name, target) and _leads_into(full, name, self.directory):
             self._links[name] = target
         else:
-            self._take_file(name, full)
+            self.followed.add(name)
+            self._take_file(name, os.stat(full))
 
-    def _take_file(self, name: str, full: str) -> None:
-        state = os.stat(full)
+    def _take_file(self, name: str, state: os.stat_result) -> None:
         if not stat.S_ISREG(state.st_mode):
             raise Broken(names.CORRUPT, f"{name} is neither a file nor a link to one, and cannot be backed up")
+        self._states[name] = state
         self.seen[name] = _seen(state)
 
 
