@@ -99,7 +99,7 @@ class Unit:
 def _entries(item: Checkpoint) -> list[str]:
     """The names in its directory that a checkpoint consists of, the one that a script is given first."""
     first = os.path.relpath(item.path, item.directory).split(os.sep)[0]
-    found = dict.fromkeys([first, *(name.split(os.sep)[0] for name in item.files)])
+    found = dict.fromkeys([first, *(name.split(os.sep)[0] for name in item.files), *item.entries, *item.shared])
     return [name for name in found if os.path.lexists(os.path.join(item.directory, name))]
 
 

@@ -20,8 +20,8 @@ LATEST, BEST, ALL = "latest", "best", "all"
 # Layouts that never write to a file that has its final name: only those can be backed up by another name for the same file. A training
 # that goes back and saves a step again writes into the old file in most other frameworks, and the backup would change with it.
 WRITTEN_ONCE = frozenset(("own", "orbax", "flax", "tensorflow", "fairseq"))
-# Layouts with one file, or a few, that every save writes anew.
-REWRITTEN = frozenset(("single", "ultralytics", "keras-backup", "deepspeed-latest"))
+# Layouts with one file, or a few, that every save writes anew; frameworks' own last ones say so themselves (`follows`).
+REWRITTEN = frozenset(("single", "keras-backup"))
 _LONGEST = 180  # bytes of a name: something is added to it
 
 
@@ -39,7 +39,7 @@ def may_link(layout: str) -> bool:
 
 def rewritten(item: Checkpoint) -> bool:
     """Whether the next save writes into this checkpoint's own file."""
-    return item.layout in REWRITTEN
+    return item.follows or item.layout in REWRITTEN
 
 
 def home(item: Checkpoint, inside: str) -> str:

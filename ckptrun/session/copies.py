@@ -60,10 +60,8 @@ class Copier:
         return bool(inside) or resuming.holds_something(paths.attempt(self._attempt).output)
 
     def _begin(self, trouble: Callable[[str], None]) -> None:
-        from ckptrun.checkpoints import scan  # noqa: PLC0415  # not before the script has started
-
         paths = self._scene.paths
-        item = policy.rewritten(scan.scan_run(paths.checkpoints, paths.attempts, patterns=scenes.patterns(self._scene)), self._attempt)
+        item = policy.rewritten(scenes.checkpoints(self._scene), self._attempt)
         if item is None or policy.version(item) == self._known:
             return
         job = {

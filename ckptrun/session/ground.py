@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ckptrun.model import Checkpoint, Request
     from ckptrun.runs.lease import Lease
     from ckptrun.runs.ledger import Ledger
-    from ckptrun.session.keeping import Keeper
     from ckptrun.session.copies import Copier
+    from ckptrun.session.keeping import Keeper
     from ckptrun.session.scene import Scene
     from ckptrun.supervise.events import Event
 
