@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from backup.conftest import contents
+from support import run_ckptrun
 
 from ckptrun import names
 from ckptrun.backup import aside, copying
@@ -131,6 +132,15 @@ def test_what_a_kill_left_is_swept_and_never_seen(world, saving):
     assert not [item for item in world.items() if left in item.path]
     saving(2)
     assert not os.path.exists(left)
+
+
+def test_retention_neither_counts_nor_removes_copies(world, saving):
+    for number in (1, 2):
+        saving(number)
+    for where in ("checkpoints/a_1.npz", "checkpoints/a_2.npz"):
+        np.savez(os.path.join(world.run.dir, where), weights=np.zeros(1000))
+    done = run_ckptrun("prune", "--keep-last", "1", "--json", world.run.dir, cwd=world.root)
+    assert names.COPIES not in done.stdout, done.stdout
 
 
 def item(**more):
