@@ -113,6 +113,7 @@ class Attempt:
         )
         with Run(place, Every("10m"), agree=None, signals=False).checkpoint(step, metrics=metrics) as folder:
             for name, body in (files or {"state.bin": b"state"}).items():
+                (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(body)
         return os.path.join(self.run.checkpoints, f"step-{step:08d}")
 

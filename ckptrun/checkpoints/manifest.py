@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ckptrun.model import FileEntry
 
-__all__ = ["Broken", "encode", "parse", "read", "rewrite"]
+__all__ = ["Broken", "encode", "escape", "is_odd", "parse", "read", "rewrite", "unescape"]
 
 LARGEST = 64 << 20  # bytes: some 500,000 files
 _ESCAPED = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
@@ -139,12 +139,17 @@ def require_sound(files: Sequence[FileEntry], where: str) -> None:
         Broken: a name leads elsewhere or stands there twice, a size is none.
     """
     for entry in files:
-        if _ODD.search(entry.path) or entry.path == names.MANIFEST:
+        if is_odd(entry.path) or entry.path == names.MANIFEST:
             raise Broken(names.CORRUPT, f"{where} names {entry.path!r}, which no checkpoint can hold")
         if entry.size < 0:
             raise Broken(names.CORRUPT, f"{where} gives {entry.path!r} {entry.size} bytes")
     if len({entry.path for entry in files}) != len(files):
         raise Broken(names.CORRUPT, f"{where} names a file twice")
+
+
+def is_odd(path: str) -> bool:
+    """Whether a path is none that a file inside of a directory can have: absolute, or with an empty part, `.`, `..` or a NUL."""
+    return _ODD.search(path) is not None
 
 
 def escape(name: str) -> str:

@@ -51,7 +51,7 @@ def scan_run(
     unfinished: bool = False,
     patterns: tuple[Layout, ...] = (),
 ) -> list[Checkpoint]:
-    """Every checkpoint of a run, oldest first: in `checkpoints`, and in the output of every attempt under `attempts`.
+    """Every checkpoint of a run, oldest first: in `checkpoints`, in the output of every attempt under `attempts`, in its copies.
 
     With `sizes`, every file is looked at too, not only what says that all are there (a `verify.quick` for each of our own). Saves of
     ours that are not finished are no checkpoints (the next start removes them); with `unfinished` they are listed, as partial. `patterns` are the
@@ -69,8 +69,9 @@ def look_run(checkpoints: str, attempts: str, *, sizes: bool = True, patterns: t
     patience = Patience()
     places = [_Place(checkpoints, names.CHECKPOINTS, None, patience, sizes=sizes, patterns=patterns)]
     for attempt in _attempts(attempts, patience):
-        output = os.path.join(attempts, f"{attempt:04d}", names.OUTPUT)
-        places.append(_Place(output, names.OUTPUT, attempt, patience, sizes=sizes, patterns=patterns))
+        for name in (names.OUTPUT, names.COPIES):
+            place = os.path.join(attempts, f"{attempt:04d}", name)
+            places.append(_Place(place, name, attempt, patience, sizes=sizes, patterns=patterns))
     return _found(places)
 
 

@@ -33,6 +33,8 @@ VERBS = {
     "prune": "Remove checkpoints that nobody asked to keep.",
     "pin": "Pin checkpoints: they are never removed.",
     "unpin": "Take pins away.",
+    "backup": "Copy whole checkpoints to where they are safe.",
+    "restore": "Put a backup back as a checkpoint.",
     "doctor": "Look for what would make a training lose work here.",
     "completion": "Print the shell's completion script.",
 }

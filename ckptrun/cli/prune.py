@@ -88,7 +88,7 @@ def _place(what: str, root: str) -> Place:
     if inside:
         named = " ".join(os.path.join(what, os.path.relpath(each, found.base)) for each in inside[:3])
         raise errors.UsageError(f"{what} holds runs, each of which is pruned by itself", f"ckptrun prune {named} …")
-    return pruning.Place(checkpoints=found.checkpoints, run=run, root=root)
+    return pruning.Place(checkpoints=pruning.without_copies(found.checkpoints), run=run, root=root)
 
 
 def _only_decided(place: Place, policy: Policy, credit: int) -> Pruned:

@@ -14,6 +14,7 @@ from ckptrun import config, errors, names
 from ckptrun.cli import desk, orders, train, words
 from ckptrun.cli.help import CODES, Option, Verb
 from ckptrun.cli.params import working_directory
+from ckptrun.config import destinations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,11 +76,27 @@ def run(ctx: click.Context, **_options: object) -> int:
     settings = train.checked(config.load(_given(ctx), environ, cwd))
     if settings.sweep_task is not None:
         raise errors.UsageError("--sweep-task: `ckptrun submit` starts all tasks", "for some of them: --array=0,2")
+    _refuse_secrets(settings)
     order = orders.make(ctx, found, settings, environ, cwd)
     orders.check(order, settings)
     if ctx.params["print"] or settings.dry_run:
         return _show(order.job)
     return _submit(ctx, order, settings, environ)
+
+
+def _refuse_secrets(settings: Config) -> None:
+    """A batch script is kept, and read by others.
+
+    Raises:
+        UsageError: a password would stand in it.
+    """
+    to = settings.backup_to or ""
+    shown = destinations.redacted(to)
+    if shown != to and settings.sources["backup_to"].startswith("option"):
+        raise errors.UsageError(
+            f"--backup-to {shown}: its password would stand in the batch script",
+            "write it without one (keys in ~/.ssh, ~/.aws), or give it as backup.to in the configuration file",
+        )
 
 
 def _given(ctx: click.Context) -> dict[str, str | Sequence[str]]:

@@ -89,6 +89,11 @@ _OPTIONS = {
         ("--pattern", "NAME", "How the script calls its checkpoints, where their names do not tell: 'ckpt-{epoch:02d}.pt'. May be repeated."),
         ("--seal", "end|off", "Write checksums of what the script saved in a layout of its own when the run ends.  [default: end]"),
     ],
+    "Keeping safe": [
+        ("--backup-to", "DEST", "Back the newest checkpoint up while it runs and at its end: a directory or a URL (s3, gs, sftp, …). A start that finds nothing of the run here fetches it back."),
+        ("--backup-every", "TIME", "How long apart backups are at least.  [default: 10m]"),
+        ("--keep-copies", "N", "Of a file that the script rewrites in place, keep so many earlier versions, against a kill in the middle of a save.  [default: 2]"),
+    ],
     "Resuming": [
         ("--on-resume", "ARGS", "Arguments added only when there is something to resume from."),
         ("--resume-at", "STEP", "Go back to this checkpoint; later ones are set aside."),

@@ -90,6 +90,15 @@ _TABLE = (
     Key(name="stall_timeout", kind=kinds.duration_or_off, example="30m", unset="off"),
     Key(name="patterns", option_name="pattern", kind=kinds.pattern, example="'ckpt-{epoch:02d}.pt'", default=[], many=True),
     Key(name="seal", kind=kinds.choice("end", "off"), example="off", default="end"),
+    Key(
+        name="backup_to",
+        path="backup.to",
+        kind=kinds.destination,
+        example="s3://bucket/runs",
+        unset="nowhere: checkpoints are as safe as the disk that they are on",
+    ),
+    Key(name="backup_every", path="backup.every", kind=kinds.duration, example="30m", default=600.0),
+    Key(name="keep_copies", kind=kinds.whole(0), example="2", default=2),
     # resuming
     Key(name="on_resume", kind=kinds.arguments, example="'--resume {resume_from}'", default=[]),
     Key(name="resume_at", kind=kinds.whole(0), example="1200", unset="the newest whole checkpoint", not_in_file=_ONE_CALL),

@@ -91,6 +91,15 @@ def directory(given: str, base: str) -> str:
     return os.path.normpath(os.path.join(base, os.path.expanduser(given)))
 
 
+def destination(given: str, base: str) -> str:
+    """A directory, absolute, or a URL."""
+    if not given:
+        raise ValueError("it is empty")
+    from ckptrun.config import destinations  # noqa: PLC0415  # only where backups are asked for
+
+    return destinations.absolute(given, base)
+
+
 def existing_directory(given: str, base: str) -> str:
     """A directory that is there; absolute."""
     path = directory(given, base)

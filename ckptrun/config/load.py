@@ -39,6 +39,9 @@ class Config(Noun, frozen=True, kw_only=True):
     stall_timeout: float | None
     patterns: list[str]
     seal: str
+    backup_to: str | None
+    backup_every: float
+    keep_copies: int
     on_resume: list[str]
     resume_at: int | None
     from_ref: str | None
@@ -147,6 +150,10 @@ def _shown(key: Key, value: Any) -> Any:
         return key.unset
     if key.kind in (kinds.duration, kinds.duration_or_off):
         return f"{value:g}s"
+    if key.kind is kinds.destination:
+        from ckptrun.config import destinations  # noqa: PLC0415  # only where backups are asked for
+
+        return destinations.redacted(str(value))
     if key.kind is kinds.signal_number:
         return kinds.signal_name(value)
     if key.many:

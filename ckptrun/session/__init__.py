@@ -10,6 +10,8 @@ group         several tasks of one attempt, on one or many nodes: leading, follo
 ground        what the supervisor needs from the run while the attempt lives
 scheduler     why we are stopped, and being started again
 keeping       retention: what is removed while it runs and at its end (pruning, thinning, permission do it for `prune`, too)
+backing       backups while it runs and at its end, fetched back where there is nothing (helper: the process that does it)
+copies        earlier versions of a file that is rewritten in place
 ending        was it complete, what is safe, what to tell
 sealing       checksums of what the script wrote in its own way
 plan          --dry-run
@@ -140,6 +142,8 @@ def _attempts(scene: Scene, held: Lease, intake: Intake, lead: group.Alone) -> F
         decision = _admit(scene, history, recorded, first=first, once=once)
         if decision.done:
             return Finish(code=_already_complete(scene, history, decision.done))
+        if scene.config.backup_to:
+            _fetch(scene, held, intake, once=once)
         plan = resuming.choose(scene, once=once, parent=recorded.parent if recorded else "")
         mounted = mounts.plan(scene.config.data, root=scene.config.root, cwd=scene.caller)
         run = attempts.run_record(scene, recorded, fresh=once and scene.config.fresh)
@@ -156,12 +160,30 @@ def _attempts(scene: Scene, held: Lease, intake: Intake, lead: group.Alone) -> F
             jitter=os.urandom(1)[0] / 255,
         )
         if scene.config.restart_by != SELF or not verdict.restart:
+            if scene.config.backup_to:
+                _back_up(scene, held, intake, result)
             return _end(scene, result, verdict, history)
         scene.say(f"attempt {result.record.attempt} {result.verdict.outcome}: {result.verdict.why}; {verdict.why}", level=-1)
         scene.say(f"starting again in {verdict.delay:.0f} s")
         if _pause(held, intake, lead, verdict.delay) and (early := waiting.stopped_before_start(scene, intake)):
             return early
         first = False
+
+
+def _fetch(scene: Scene, held: Lease, intake: Intake, *, once: bool) -> None:
+    """Put the newest backup back, where this machine has nothing of the run."""
+    from ckptrun.session import backing  # noqa: PLC0415  # only where it was asked for
+
+    backing.fetch(scene, held, intake, once=once)
+
+
+def _back_up(scene: Scene, held: Lease, intake: Intake, result: Result) -> None:
+    """Send the newest checkpoint to where it outlives this machine."""
+    from ckptrun.session import backing  # noqa: PLC0415  # as above
+
+    book = ledger.Ledger(scene.paths.ledger, held.require, scene.clock, result.record.attempt)
+    backing.at_the_end(scene, held, intake, result.ended, book.append)
+    book.close()
 
 
 def _pause(held: Lease, intake: Intake, lead: group.Alone, seconds: float) -> bool:

@@ -57,7 +57,7 @@ def judge(
         from ckptrun.policy import group  # noqa: PLC0415  # one task is the rule
 
         verdict = msgspec.structs.replace(verdict, why=f"{verdict.why} ({group.who(blamed)} failed first)")
-    saved = [item.name for item in complete if item.attempt == record.attempt]
+    saved = [item.name for item in complete if item.attempt == record.attempt and item.place != names.COPIES]
     record = _closed(scene, record, ended, verdict, newest, saved)
     foreign = [item for item in complete if item.layout != "own"]
     return Result(ended=ended, verdict=verdict, newest=newest, saved=saved, foreign=foreign, record=record)

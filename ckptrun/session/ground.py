@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ckptrun.model import Checkpoint, Request
     from ckptrun.runs.lease import Lease
     from ckptrun.runs.ledger import Ledger
+    from ckptrun.session.copies import Copier
     from ckptrun.session.keeping import Keeper
     from ckptrun.session.scene import Scene
     from ckptrun.supervise.events import Event
@@ -30,6 +31,7 @@ class Ground:
         self._attempt, self._started, self._local_dir = attempt, started, local_dir
         self._keeper: Keeper | None = None
         self.troubles: list[str] = []
+        self._copier: Copier | None = None
 
     def clock(self) -> float:
         """Unix seconds."""
@@ -45,6 +47,8 @@ class Ground:
             return True
         if held and self._scene.config.retains:
             self._retention().now_and_then()
+        if held:
+            self._keep_safe()
         return held
 
     def holds(self) -> bool:
@@ -91,6 +95,8 @@ class Ground:
         self._try("the ledger", lambda: self._ledger.append(event, **fields))
         if event == "checkpoint" and self._scene.config.retains:
             self._retention().look()
+        if event == "checkpoint":
+            self._keep_safe()
 
     def _retention(self) -> Keeper:
         if self._keeper is None:
@@ -98,6 +104,21 @@ class Ground:
 
             self._keeper = Keeper(self._scene, self._lease, self._ledger, self._trouble)
         return self._keeper
+
+    def _keep_safe(self) -> None:
+        """Let helpers copy what has been saved to where it is safer."""
+        if self._scene.config.backup_to:
+            from ckptrun.session import backing  # noqa: PLC0415  # not before the script has started
+
+            self._try("a backup", lambda: backing.of(self._scene).look(self.record, self._trouble))
+        if self._scene.config.keep_copies:
+            if self._copier is None:
+                from ckptrun.session.copies import Copier  # noqa: PLC0415  # as above
+
+                held = self._lease.holder
+                self._copier = Copier(self._scene, self._attempt, held.attempt_id if held else "")
+            copier = self._copier
+            self._try("a copy", lambda: copier.look(self._trouble))
 
     def progress(self, fields: dict[str, Any]) -> None:
         """Where the attempt is, for `ckptrun status`."""

@@ -60,7 +60,7 @@ class Keeper:
 
     def _prune(self) -> None:
         run, now = self._scene.paths, float(self._scene.clock())
-        found = gather.run_listing(run).checkpoints
+        found = pruning.without_copies(gather.run_listing(run).checkpoints)
         place = pruning.Place(checkpoints=found, run=run, root=self._scene.config.root, ours=True, ended=self._ended)
         decision = pruning.decide(place, self._policy, now)
         for note in decision.notes:

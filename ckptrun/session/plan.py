@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ckptrun import errors, names, units
+from ckptrun.config import destinations
 from ckptrun.mounts import data as mounts
 from ckptrun.policy import start
 from ckptrun.report import text
@@ -44,6 +45,11 @@ def describe(scene: Scene) -> tuple[dict[str, Any], int]:
     if holder is not None and not refused:
         plan["waits_for"] = _who(holder)
     plan.update(_what_would_run(scene))
+    if scene.config.backup_to:
+        from ckptrun.session import backing  # noqa: PLC0415  # only where it was asked for
+
+        decided = backing.wanted(scene, once=True)
+        plan["backup"] = {"to": destinations.redacted(scene.config.backup_to), "fetch": decided.wanted, "why": decided.why}
     plan["settings"] = {name: {"value": value, "source": source} for name, value, source in scene.config.explain()}
     return plan, refused.exit_code if isinstance(refused, errors.CkptrunError) else 0
 
@@ -137,6 +143,10 @@ def _as_text(plan: dict[str, Any]) -> str:
         f"resume     {plan['resume_from'] or 'nothing'}",
         f"           {plan['resume_why']}",
     ]
+    if "backup" in plan:
+        backup = plan["backup"]
+        lines.append(f"backup     {backup['to']}")
+        lines.append(f"           {'looked for there first' if backup['fetch'] else 'nothing is fetched'}: {backup['why']}")
     lines += [f"not used   {entry['name']}: {entry['why']}" for entry in plan["not_used"]]
     lines += [f"set aside  {path}" for path in plan["set_aside"]]
     lines += [f"mount      input/{mount['mount']} -> {mount['path']}" for mount in plan["mounts"]]

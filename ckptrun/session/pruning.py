@@ -52,6 +52,11 @@ class Place(Noun, frozen=True, kw_only=True):
         return sorted({self.trash(directory) for directory in directories} | ({self.run.trash} if self.run else set()))
 
 
+def without_copies(found: Sequence[Checkpoint]) -> list[Checkpoint]:
+    """Copies of a file that is rewritten in place count for nothing here: `keep_copies` says how many there are."""
+    return [item for item in found if item.place != names.COPIES]
+
+
 class Asked(Noun, frozen=True, kw_only=True):
     """What is to be kept, and who asks."""
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ckptrun import errors, names
 from ckptrun.policy import resume
-from ckptrun.runs import superseded
+from ckptrun.runs import durable, superseded
 from ckptrun.session import scene as scenes
 
 if TYPE_CHECKING:
@@ -59,10 +59,40 @@ def _choose_whole(scene: Scene, *, once: bool, parent: str) -> Resume:
             return plan
         state, reason = _verified(chosen)
         if state == names.COMPLETE:
-            return plan
+            return _as_original(scene, plan)
         if chosen not in found:  # another run's: there is nothing of ours to fall back to
             raise errors.UsageError(f"--from: {chosen.path} is {state}: {reason}", "name another step: RUN@STEP")
         found = [msgspec.structs.replace(item, state=state, reason=reason) if item is chosen else item for item in found]
+
+
+def _as_original(scene: Scene, plan: Resume) -> Resume:
+    """A copy of a file in checkpoints/, which the script looks for under its own name, is gone on from there: `set_aside` puts it back."""
+    chosen = plan.chosen
+    if chosen is None or chosen.place != names.COPIES:
+        return plan
+    from ckptrun.backup import aside  # noqa: PLC0415  # only where a save was cut short
+
+    original = aside.of(chosen.path)
+    if original.split(os.sep)[0] != names.CHECKPOINTS or os.pardir in original.split(os.sep):
+        return plan
+    moved = msgspec.structs.replace(chosen, path=os.path.join(scene.paths.dir, original))
+    return msgspec.structs.replace(plan, chosen=moved, why=f"{plan.why}; put back from {relative(scene, chosen.path)}")
+
+
+def _put_back(plan: Resume) -> None:
+    """The copy under the name of what it is a copy of, which has been moved out of the way."""
+    chosen = plan.chosen
+    if chosen is None or chosen.place != names.COPIES:
+        return
+    copy = os.path.join(chosen.directory, chosen.files[0])
+    if copy == chosen.path or os.path.lexists(chosen.path):
+        return
+    from ckptrun.backup import local  # noqa: PLC0415  # as above
+
+    try:
+        local.copy_file(copy, chosen.path)
+    except OSError as error:
+        raise durable.io_error(error, chosen.path) from error
 
 
 def _found(scene: Scene) -> list[Checkpoint]:
@@ -117,11 +147,13 @@ def set_aside(scene: Scene, plan: Resume, ledger: Ledger, guard: Callable[[], No
     for entry in plan.passed:
         scene.say(f"warning: {relative(scene, entry.checkpoint.path)} is not used: {entry.why}", level=-1)
     if not plan.set_aside:
+        _put_back(plan)
         return
     intent = [{"path": relative(scene, item.path), "why": reasons.get(item.path, plan.why)} for item in plan.set_aside]
     files = [path for item in plan.set_aside for path in _members(item)]
     ledger.append(SETTING_ASIDE, label=plan.label, checkpoints=intent, files=[relative(scene, path) for path in files])
     _move(scene, files, plan.label, ledger, guard)
+    _put_back(plan)
 
 
 def finish_setting_aside(scene: Scene, ledger: Ledger, entries: Iterable[dict[str, Any]], guard: Callable[[], None]) -> None:

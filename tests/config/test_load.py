@@ -30,6 +30,9 @@ EACH = [
     ("patterns", "net-{epoch:02d}.bin", ["net-{epoch:02d}.bin"]),
     ("seal", "off", "off"),
     ("stall_timeout", "off", None),
+    ("backup_to", "s3://bucket/runs/", "s3://bucket/runs"),
+    ("backup_every", "30m", 1800.0),
+    ("keep_copies", "0", 0),
     ("on_resume", "--resume '{resume_from}'", ["--resume", "{resume_from}"]),
     ("resume_at", "1200", 1200),
     ("from_ref", "digits@120", "digits@120"),
@@ -402,6 +405,14 @@ def test_every_setting_of_a_run_can_be_explained(tmp_path):
     assert rows["time_limit"] == ("the scheduler's, if it has one", "default")
     assert set(rows) == set(keys.BY_PATH) - {"config", "dry_run", "json", "quiet", "verbose"}
     assert msgspec.json.encode(told)
+
+
+def test_a_backup_s_place_is_absolute_and_its_password_is_not_told(tmp_path):
+    write_files(tmp_path, {"sub/mine.yaml": "backup: {to: ../safe}\n"})
+    assert load(tmp_path, {"config": "sub/mine.yaml"}).backup_to == str(tmp_path / "safe")
+    loaded = load(tmp_path, {"backup_to": "sftp://ana:secret@nas/x?token=secret"})
+    assert loaded.backup_to == "sftp://ana:secret@nas/x?token=secret"
+    assert {name: value for name, value, _ in loaded.explain()}["backup.to"] == "sftp://***@nas/x?***"
 
 
 def test_a_signal_without_a_name_is_its_number(tmp_path):

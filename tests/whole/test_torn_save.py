@@ -80,3 +80,42 @@ def size(path):
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+IN_PLACE = """
+import os, sys, time
+path = os.path.join(os.environ["CKPTRUN_CHECKPOINT_DIR"], "ckpt.json")
+start = int(open(path).read().split('"step": ')[1].split("}")[0]) + 1 if os.path.exists(path) else 0
+print(f"starting at {start}", flush=True)
+for step in range(start, 10**6):
+    time.sleep(0.1)
+    text = '{"pad": "%s", "step": %d}' % ("x" * 100_000, step)
+    with open(path, "w") as file:
+        file.write(text[:50_000])
+        file.flush()
+        if os.path.exists("tear"):
+            print("in the middle", flush=True)
+            time.sleep(1000)
+        file.write(text[50_000:])
+    print(f"saved {step}", flush=True)
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_script_with_one_file_of_a_fixed_name_goes_on_from_the_version_before(tmp_path):
+    """As nanoGPT does: always the same ckpt.pt, looked for under its own name. The copy is put back there."""
+    support.write_files(tmp_path, {"train.py": IN_PLACE})
+    command = ("train", "-v", "--run", "it", "train.py")
+    with support.start_ckptrun(*command, cwd=tmp_path) as it:
+        it.wait_for("copied aside: attempts/0001/copies/0001/ckpt.json")
+        copied = [int(line.split()[1]) for line in it.text.splitlines() if line.startswith("saved ")]
+        (tmp_path / "tear").touch()
+        it.wait_for("in the middle")
+        it.kill_tree()
+    (tmp_path / "tear").unlink()
+    with support.start_ckptrun(*command, cwd=tmp_path) as it:
+        it.wait_for(r"checkpoints/ckpt\.json is not used: partial|checkpoints/ckpt\.json is not used: corrupt")
+        it.wait_for("put back from attempts/0001/copies/")
+        start = int(it.wait_for(r"^starting at (\d+)$")[1])
+    assert 0 < start <= len(copied) + 1
+    assert list((tmp_path / "runs" / "it" / "superseded").rglob("ckpt.json")), "the torn one is kept"
