@@ -123,7 +123,9 @@ class Cluster:
 
     def __init__(self, base: str, port: int) -> None:
         self.base, self.port = base, port
-        self.nodes = [f"c{self.port}n{number}" for number in range(1, NODES + SPARE + 1)]  # names in the freezer are the machine's
+        self.nodes = [
+            f"c{self.port}n{number}" for number in range(1, NODES + SPARE + 1)
+        ]  # names in the freezer are the machine's
         self.conf = os.path.join(self.base, "etc", "slurm.conf")
         self.jobs = os.path.join(self.base, "jobs")
         self.software = Software(os.path.join(self.base, "software"))
@@ -145,7 +147,10 @@ class Cluster:
         port, reserved = _free_ports()
         guard = [sys.executable, __file__, base, str(port)]
         path = {"PYTHONPATH": os.path.dirname(support.__file__)}
-        with reserved, subprocess.Popen(guard, stdin=subprocess.PIPE, env={**os.environ, **path}, start_new_session=True) as ended:
+        with (
+            reserved,
+            subprocess.Popen(guard, stdin=subprocess.PIPE, env={**os.environ, **path}, start_new_session=True) as ended,
+        ):
             made = cls(base, port)
             made.start()
             yield made
@@ -249,9 +254,12 @@ class Cluster:
 
     def resume(self) -> None:
         """Every node whose slurmd runs may be used again."""
-        for node in self.nodes:
-            if self._pid(node) and self._states(node) not in (["idle"], ["mixed"], ["allocated"]):
-                self._root("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
+        for node in [node for node in self.lost() if self._pid(node)]:
+            self._root("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
+
+    def lost(self) -> list[str]:
+        """The nodes that no job can be given."""
+        return [node for node in self.nodes if self._states(node) not in (["idle"], ["mixed"], ["allocated"])]
 
     def configure(self, **extra: str) -> None:
         """Set lines of slurm.conf beyond the usual ones, and none else, and make everybody read them."""

@@ -6,7 +6,11 @@ import os
 import shutil
 
 INSTALL = "apt-get install --no-install-recommends charliecloud-runtime"
-_SHOWN = ("/usr/lib", "/usr/lib64", "/usr/local")  # what an interpreter and its packages need; none of Slurm's commands is there
+_SHOWN = (
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local",
+)  # what an interpreter and its packages need; none of Slurm's commands is there
 _COMMANDS = ("sh", "env", "cat")
 _EMPTY = ("bin", "dev", "etc", "home", "lib64", "mnt", "proc", "sys", "tmp", "usr/bin", *(path[1:] for path in _SHOWN))
 

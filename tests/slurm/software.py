@@ -33,10 +33,23 @@ PACKAGES = (
     "numpy",
 )
 # PyTorch, with what it and its example import.
-TORCH = (
-    "torch torchgen functorch sympy mpmath networkx jinja2 markupsafe fsspec setuptools typing_extensions sklearn"
-    " narwhals threadpoolctl cloudpickle"
-).split()
+TORCH = [
+    "torch",
+    "torchgen",
+    "functorch",
+    "sympy",
+    "mpmath",
+    "networkx",
+    "jinja2",
+    "markupsafe",
+    "fsspec",
+    "setuptools",
+    "typing_extensions",
+    "sklearn",
+    "narwhals",
+    "threadpoolctl",
+    "cloudpickle",
+]
 _DISTRIBUTION = {"sklearn": "scikit_learn"}  # where it goes by another name
 _VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _NEEDLESS = ("test", "tests", "idlelib", "ensurepip", "lib2to3", "tkinter", "turtledemo", "site-packages", "config-*", "*.a")
@@ -99,7 +112,9 @@ class Software:
         shown = _everybody_may_enter(installed)
         for name in os.listdir(installed):
             source, target = os.path.join(installed, name), os.path.join(self.site, name)
-            if not os.path.exists(target) and not name.endswith(".pth"):  # those name directories that not everybody may enter
+            if not os.path.exists(target) and not name.endswith(
+                ".pth"
+            ):  # those name directories that not everybody may enter
                 (os.symlink if shown else _link_tree if os.path.isdir(source) else _link)(source, target)
 
     def _readable_python(self, target: str) -> str:

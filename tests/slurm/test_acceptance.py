@@ -6,10 +6,12 @@ import os
 import random
 import shutil
 import signal
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 import pytest
+from cluster import KILL_WAIT
 from support import wait_until
 from training import Training
 
@@ -131,8 +133,10 @@ def test_twelve_interruptions(slurm: Cluster) -> None:
     training = Training(slurm, "srun", *options, steps=STEPS, seconds=0.3, script="network.py")
     for number, name in enumerate(drawn, 1):
         training.wait_step(2, attempt=number)
+        now = time.monotonic()
         KINDS[name].happens(slurm, training)
         _back(slurm, training, number, KINDS[drawn[number]].partition if number < INTERRUPTIONS else "main")
+        _nodes_back(slurm, now)
     training.hurry()
     assert training.finish(final)["Restarts"] == str(INTERRUPTIONS)
     _check_steps(training, drawn)
@@ -160,7 +164,14 @@ def _back(slurm: Cluster, training: Training, number: int, partition: str) -> No
     if psutil.pid_exists(lost) and psutil.Process(lost).status() == psutil.STATUS_STOPPED:
         os.kill(lost, signal.SIGCONT)
         wait_until(lambda: not _runs(lost), what="the lost node's ckptrun has found its lease taken")
-    slurm.resume()
+
+
+def _nodes_back(slurm: Cluster, happened: float) -> None:
+    """A lost node is used again only when its slurmd has stopped waiting for the job's end: KillWait after it was told to end
+    the job, it kills whatever runs under the job's number, and would take the next run of the job for the last one's rest."""
+    if slurm.lost():
+        wait_until(lambda: time.monotonic() > happened + KILL_WAIT + 2)
+        slurm.resume()
 
 
 def _runs(pid: int) -> bool:

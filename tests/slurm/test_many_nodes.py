@@ -67,7 +67,10 @@ class Ranks:
 
     def check(self, size: int) -> None:
         for rank in range(size):
-            assert [int(line[2]) for line in self.lines(rank, "step")] == list(range(600)), (rank, self.cluster.tell(self.job))
+            assert [int(line[2]) for line in self.lines(rank, "step")] == list(range(600)), (
+                rank,
+                self.cluster.tell(self.job),
+            )
 
     def record(self, attempt: int) -> dict[str, Any]:
         path = os.path.join(self.folder, "runs", "r", "attempts", f"{attempt:04d}", "attempt.json")
@@ -90,7 +93,9 @@ def test_tasks_of_a_node_and_of_many_stop_and_come_back_together(slurm: Cluster)
 
 def test_a_task_that_fails_is_named_and_its_node_left_out_when_it_does_so_again(slurm: Cluster) -> None:
     folder = slurm.folder()
-    dies = f"import os, sys, time\nif os.environ['SLURMD_NODENAME'] == '{slurm.nodes[1]}':\n    sys.exit(9)\ntime.sleep(0.5)\n"
+    dies = (
+        f"import os, sys, time\nif os.environ['SLURMD_NODENAME'] == '{slurm.nodes[1]}':\n    sys.exit(9)\ntime.sleep(0.5)\n"
+    )
     with open(os.path.join(folder, "dies.py"), "w", encoding="utf-8") as file:
         file.write(dies)
     script = "trap : TERM\nsrun ckptrun train --run r dies.py\nexit $?"
@@ -164,7 +169,9 @@ def _expanded(slurm: Cluster, nodes: str) -> list[str]:
 
 def _final(folder: str) -> bytes:
     attempts = os.path.join(folder, "runs", "r", "attempts")
-    found = [path for name in os.listdir(attempts) if os.path.exists(path := os.path.join(attempts, name, "output", "final.pt"))]
+    found = [
+        path for name in os.listdir(attempts) if os.path.exists(path := os.path.join(attempts, name, "output", "final.pt"))
+    ]
     assert len(found) == 1
     with open(found[0], "rb") as file:
         return file.read()

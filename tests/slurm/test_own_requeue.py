@@ -100,9 +100,11 @@ def test_the_setting_leaves_it_out(slurm: Cluster) -> None:
 
 def test_only_the_task_of_an_array_is_requeued(slurm: Cluster) -> None:
     folder = slurm.folder()
-    own = '${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID'
+    own = "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
     with open(os.path.join(folder, "work.sh"), "w", encoding="utf-8") as file:  # the last task's number is the whole array's
-        file.write(f"[ $CKPTRUN_ATTEMPT = 2 ] || case $SLURM_ARRAY_TASK_ID in 2) scontrol requeue {own};; 3) scontrol requeue $SLURM_JOB_ID;; esac")
+        file.write(
+            f"[ $CKPTRUN_ATTEMPT = 2 ] || case $SLURM_ARRAY_TASK_ID in 2) scontrol requeue {own};; 3) scontrol requeue $SLURM_JOB_ID;; esac"
+        )
     job = slurm.sbatch("exec ckptrun train --run 'sweep-{array_task}' -- bash work.sh", "--array=1-3", cwd=folder)
     for task, restarts in ((1, "0"), (2, "1"), (3, "1")):
         wait_until(lambda task=task, restarts=restarts: slurm.show(f"{job}_{task}")["Restarts"] == restarts)

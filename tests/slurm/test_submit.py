@@ -106,7 +106,10 @@ def test_without_sbatch_it_is_said_what_to_do(slurm: Cluster) -> None:
     said = submit(slurm, folder, "--run", "r", "--", "./true", code=2, PATH=slurm.software.bin)
     assert "no such script" in said
     said = submit(slurm, folder, "--run", "r", "--", "/bin/true", code=1, PATH=slurm.software.bin)
-    assert f"there is no sbatch here: this machine does not belong to a Slurm cluster\nhint: on one that does: sbatch {folder}" in said
+    assert (
+        f"there is no sbatch here: this machine does not belong to a Slurm cluster\nhint: on one that does: sbatch {folder}"
+        in said
+    )
 
 
 def test_a_job_of_somebody_else_is_left_where_it_is(slurm: Cluster) -> None:
@@ -126,7 +129,7 @@ def test_a_job_of_somebody_else_is_left_where_it_is(slurm: Cluster) -> None:
 
 def test_a_directory_may_have_any_name(slurm: Cluster) -> None:
     base, jobs = slurm.folder(), {}
-    for name in ("50%j 100%", "new\nline", "caf\udce9", "it's a \"b\" $HOME; äß 目 *#x"):
+    for name in ("50%j 100%", "new\nline", "caf\udce9", 'it\'s a "b" $HOME; äß 目 *#x'):
         folder = os.path.join(base, name)
         os.mkdir(folder)
         slurm.own(folder)

@@ -116,7 +116,10 @@ def test_a_subset_is_respected_and_what_is_beyond_is_refused(slurm: Cluster, her
     assert not os.path.exists(os.path.join(here, "runs"))
     enough(here)
     document = json.loads(submit(slurm, here, "--json", "-a", "3,1")[0])
-    assert [(task["task"], task["run"], task["sweep"]["lr"]) for task in document["tasks"]] == [(1, "r-1", 0.1), (3, "r-3", 0.01)]
+    assert [(task["task"], task["run"], task["sweep"]["lr"]) for task in document["tasks"]] == [
+        (1, "r-1", 0.1),
+        (3, "r-3", 0.01),
+    ]
     for task in (1, 3):
         slurm.wait(f"{document['job']}_{task}", "COMPLETED")
     assert list(status(slurm, here)) == ["r-1", "r-3"]

@@ -49,7 +49,9 @@ class Training:
         for name in {"puppet.py", script}:
             shutil.copy(os.path.join(_HERE, name), self.folder)
         command = f"ckptrun train --run r {train} {script} {steps} {seconds}"
-        self.job = cluster.sbatch("\n".join([before, STANDING.get(standing, standing).format(command=command)]), *sbatch, cwd=self.folder)
+        self.job = cluster.sbatch(
+            "\n".join([before, STANDING.get(standing, standing).format(command=command)]), *sbatch, cwd=self.folder
+        )
 
     # --- what it did ---------------------------------------------------------------------------------------------------------
     def log(self) -> list[dict[str, Any]]:

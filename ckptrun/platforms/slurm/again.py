@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-
 from ckptrun import names
 from ckptrun.model import Noun
 from ckptrun.platforms.base import Restart, Why
@@ -100,7 +99,9 @@ class Again:
         if said.code:
             return Restart(sentence=_typed(self._target, f"requeueing was refused: {refusal}; sbatch: {said.why}"))
         job = said.out.strip().split(";")[0]
-        return Restart(comes_back=True, sentence=f"requeueing was refused ({refusal}): job {job} goes on after this one", job=job)
+        return Restart(
+            comes_back=True, sentence=f"requeueing was refused ({refusal}): job {job} goes on after this one", job=job
+        )
 
     def _outside(self) -> dict[str, str]:
         """The environment of the job's successor: none of this job's own variables, and the word that no person submits it."""
@@ -148,5 +149,3 @@ def target_of(environ: Mapping[str, str]) -> str:
     """This job, or this task of an array: the last task's SLURM_JOB_ID names the whole array."""
     array, task = environ.get("SLURM_ARRAY_JOB_ID", ""), environ.get("SLURM_ARRAY_TASK_ID", "")
     return f"{array}_{task}" if array and task else environ.get("SLURM_JOB_ID", "")
-
-

@@ -25,7 +25,11 @@ class Answer(asking.Answer, frozen=True, kw_only=True):
         if self.code == MISSING:
             return "there is no such command here"
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
-        return lines[0].removeprefix("scontrol: ").removeprefix("sbatch: ").removeprefix("error: ") if lines else f"exit {self.code}"
+        return (
+            lines[0].removeprefix("scontrol: ").removeprefix("sbatch: ").removeprefix("error: ")
+            if lines
+            else f"exit {self.code}"
+        )
 
 
 class Question(asking.Question):

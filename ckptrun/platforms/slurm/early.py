@@ -36,7 +36,7 @@ def warning(given: Sequence[Option]) -> str:
 
 
 def seconds(limit: str) -> float | None:
-    """sbatch's time limit: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes[:seconds]."""
+    """Sbatch's time limit: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes[:seconds]."""
     match = _MINUTES.fullmatch(limit.strip())
     if match is None:
         return None

@@ -14,9 +14,37 @@ if TYPE_CHECKING:
 
 # `man sbatch`: options without a value, and those whose value can only be attached with `=`.
 FLAGS = frozenset(
-    "--contiguous --disable-stdout-job-summary --exclusive --get-user-env --hold --ignore-pbs --nice --no-kill --no-requeue "
-    "--overcommit --oversubscribe --parsable --propagate --quiet --reboot --requeue --resv-ports --spread-job --stepmgr "
-    "--test-only --use-min-nodes --verbose --wait -H -O -Q -W -k -s".split()
+    [
+        "--contiguous",
+        "--disable-stdout-job-summary",
+        "--exclusive",
+        "--get-user-env",
+        "--hold",
+        "--ignore-pbs",
+        "--nice",
+        "--no-kill",
+        "--no-requeue",
+        "--overcommit",
+        "--oversubscribe",
+        "--parsable",
+        "--propagate",
+        "--quiet",
+        "--reboot",
+        "--requeue",
+        "--resv-ports",
+        "--spread-job",
+        "--stepmgr",
+        "--test-only",
+        "--use-min-nodes",
+        "--verbose",
+        "--wait",
+        "-H",
+        "-O",
+        "-Q",
+        "-W",
+        "-k",
+        "-s",
+    ]
 )
 SHORT = {
     "-A": "--account", "-a": "--array", "-b": "--begin", "-C": "--constraint", "-c": "--cpus-per-task", "-D": "--chdir",

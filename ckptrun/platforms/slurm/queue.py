@@ -43,7 +43,9 @@ def look(jobs: Collection[str], environ: Mapping[str, str], now: float) -> Looke
     if not jobs:
         return Looked()
     asked = "".join(f"show job {job}\n" for job in sorted({job.partition("_")[0] for job in jobs}))
-    said = ask.ask(["scontrol", "-o"], {**environ, "SLURM_BITSTR_LEN": "0"}, asked.encode())  # 0: numbers of tasks, all of them
+    said = ask.ask(
+        ["scontrol", "-o"], {**environ, "SLURM_BITSTR_LEN": "0"}, asked.encode()
+    )  # 0: numbers of tasks, all of them
     found = {name: each for line in said.out.splitlines() if (each := record.parse(line)) for name in _names(each)}
     left = {job: found[job] for job in jobs if job in found and found[job].state in (*_WAITS, *_RUNS)}
     return Looked(jobs={job: _standing(job, each, now) for job, each in left.items()}, trouble=_trouble(said))

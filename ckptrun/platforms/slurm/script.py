@@ -73,7 +73,7 @@ def _shield(given: list[Option]) -> tuple[str, str]:
     """A comment and words before ckptrun, where --signal may come before ckptrun's handlers are there; else nothing."""
     value = next((option.value or "" for option in latest(given) if option.name == "--signal"), "")
     found = re.fullmatch(r"(?:R:)?(\w+)(?:@\d+)?", value)
-    return (_EARLY, f"sh -c 'trap \"\" {found[1]}; exec \"$@\"' sh ") if found else ("", "")
+    return (_EARLY, f'sh -c \'trap "" {found[1]}; exec "$@"\' sh ') if found else ("", "")
 
 
 def launcher(command: list[str]) -> str:

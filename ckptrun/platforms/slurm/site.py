@@ -82,7 +82,7 @@ def parse(text: str) -> Site:
 
 def _amount(text: str, unit: float) -> float | None:
     """`5 sec`, `0 min`: the number in seconds."""
-    number = text.split(" ")[0]
+    number = text.split(" ", maxsplit=1)[0]
     return int(number) * unit if number.isascii() and number.isdigit() else None
 
 

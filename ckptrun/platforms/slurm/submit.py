@@ -78,6 +78,8 @@ def submit(path: str, environ: Mapping[str, str]) -> Submitted:
         )
     if said.code:
         words = "\n".join(line for line in said.err.splitlines() if line.strip()) or f"exit {said.code}"
-        raise errors.CkptrunError(f"sbatch refused {path}:\n{words}", "the script is kept there; `ckptrun submit --print` shows it")
+        raise errors.CkptrunError(
+            f"sbatch refused {path}:\n{words}", "the script is kept there; `ckptrun submit --print` shows it"
+        )
     job, _, cluster = said.out.strip().splitlines()[-1].partition(";")
     return Submitted(job=job, cluster=cluster)
