@@ -77,25 +77,25 @@ def _through_memory(source: int, target: int, done: int, tell: Tell) -> None:
         tell(len(block))
 
 
-def digest(fd: int, tell: Tell = lambda _: None) -> str:
-    """XXH3-128 of an open file, in hex."""
+def digest(fd: int, tell: Tell = lambda _: None, size: int = -1) -> str:
+    """XXH3-128 of an open file, or of its first `size` bytes, in hex."""
     import xxhash  # noqa: PLC0415  # where bytes are read, not where a backup is only looked at
 
     found = xxhash.xxh3_128()
     buffer = memoryview(bytearray(_BLOCK))
     at = 0
-    while count := os.preadv(fd, [buffer], at):
+    while size != at and (count := os.preadv(fd, [buffer if size < 0 else buffer[: size - at]], at)):
         found.update(buffer[:count])
         at += count
         tell(count)
     return found.hexdigest()
 
 
-def digest_of(path: str, tell: Tell = lambda _: None) -> str:
-    """XXH3-128 of the file at `path`, in hex."""
+def digest_of(path: str, tell: Tell = lambda _: None, size: int = -1) -> str:
+    """XXH3-128 of the file at `path`, or of its first `size` bytes, in hex."""
     fd = open_source(path)
     try:
-        return digest(fd, tell)
+        return digest(fd, tell, size)
     finally:
         os.close(fd)
 

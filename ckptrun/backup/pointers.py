@@ -5,7 +5,7 @@
     latest                          beside those of DeepSpeed: a directory's name
     latest_checkpointed_iteration.txt  beside those of Megatron-LM: a number
 
-Lightning keeps an absolute directory inside the pickled state, which nobody here opens.
+What Lightning keeps inside of the state is put right by `moving`.
 """
 
 from __future__ import annotations
@@ -45,13 +45,6 @@ def beside(layout: str, directory: str, entry: str) -> tuple[str, str] | None:
         return None
     name, text = row
     return name, text(directory, entry)
-
-
-def remark(layout: str) -> str:
-    """What cannot be put right, in a sentence; "" = nothing."""
-    if layout in ("lightning", "nemo"):
-        return "the state inside holds the directory that it was written to, and is left as it is: Lightning says so, and goes on"
-    return ""
 
 
 def _iteration(_directory: str, entry: str) -> str:

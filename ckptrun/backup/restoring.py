@@ -11,7 +11,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from ckptrun import errors, names
-from ckptrun.backup import copying, local, making, places, pointers, record
+from ckptrun.backup import copying, local, making, moving, places, pointers, record
 from ckptrun.backup.unit import Unit
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.model import Checkpoint, Noun
@@ -143,7 +143,7 @@ class Restorer:
         if in_the_way and self._set_aside is not None:
             self._set_aside(in_the_way)
         self._go_live([name for name, state in states.items() if state != SAME])
-        notes = [note for note in (self._pointed(), pointers.remark(self._record.layout)) if note]
+        notes = [note for note in [self._pointed()] if note]
         return Restored(path=path, state="restored", size=self._record.size, fetched=self._fetched, notes=notes)
 
     # --- what is there ---------------------------------------------------------------------------------------------------
@@ -168,20 +168,24 @@ class Restorer:
                 name=name, path=path, directory=self._target.directory, layout=self._record.layout, files=[name]
             )
             there = Unit(item, self._record).record
-            if {part.path: part.size for part in there.files} != {part.path: self._size(part) for part in wanted}:
+            if {part.path for part in there.files} != {part.path for part in wanted}:
                 return OTHER
             same = all(self._is_there(part, os.path.join(self._target.directory, part.path)) for part in wanted)
         except (Broken, OSError):
             return OTHER
         return SAME if same else OTHER
 
-    def _size(self, part: Part) -> int:
-        return len(self._adjusted(part) or b"") if self._is_pointer(part) else part.size
-
     def _is_there(self, part: Part, path: str) -> bool:
+        """Whether a file holds what was backed up, and leads to where it is now."""
         if self._is_pointer(part):
             return durable.read(path, limit=pointers.LARGEST) == self._adjusted(part)
-        return copying.digest_of(path) == part.xxh3_128
+        size = os.lstat(path).st_size
+        if moving.applies(self._record.layout, part.path):
+            return size >= part.size and copying.digest_of(path, size=part.size) == part.xxh3_128 and self._is_moved(path)
+        return size == part.size and copying.digest_of(path) == part.xxh3_128
+
+    def _is_moved(self, path: str) -> bool:
+        return moving.is_moved(path, os.path.abspath(self._target.directory), os.path.dirname(self._record.path))
 
     def _require_inside(self) -> None:
         """Return if the directory lies in the root, also when links are followed.
@@ -229,7 +233,7 @@ class Restorer:
         path = os.path.join(self._staging, part.path)
         try:
             state = os.lstat(path)
-            return stat.S_ISREG(state.st_mode) and state.st_size == self._size(part) and self._is_there(part, path)
+            return stat.S_ISREG(state.st_mode) and self._is_there(part, path)
         except OSError:
             return False
 
@@ -252,6 +256,8 @@ class Restorer:
                 os.ftruncate(fd, 0)
                 os.lseek(fd, 0, os.SEEK_SET)
                 durable.write_all(fd, data)
+            elif moving.applies(self._record.layout, part.path):
+                moving.move(path, os.path.abspath(self._target.directory), os.path.dirname(self._record.path))
             os.fchmod(fd, part.mode & 0o777)
             os.utime(fd, ns=(part.modified, part.modified))
             os.fsync(fd)

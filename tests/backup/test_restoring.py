@@ -204,7 +204,3 @@ def test_a_framework_s_pointer_leads_to_what_was_restored(world, tmp_path, layou
         "epoch_3.pth": b"\x80\x02" + b"x" * 100 + b".",
         name: text.format(directory=new).encode(),
     }
-
-
-def test_lightning_s_directory_inside_the_state_is_spoken_of():
-    assert "left as it is" in pointers.remark("lightning")
