@@ -32,7 +32,8 @@ def test_the_options_have_the_promised_names():
         --stall-timeout --pattern --seal --resume-at --restart-by --done-when --preempt-exit-code --from --fresh --changed --again --signal-means
         --child-preempt-code --chdir --dry-run --quiet --verbose --json --if-held --sweep --sweep-task
         --keep-last --keep-first --keep-best --keep-every --keep-within --keep-hourly --keep-daily --keep-weekly --keep-monthly
-        --keep-yearly --keep-permanent --without-metric --max-bytes --until-free --thin"""
+        --keep-yearly --keep-permanent --without-metric --max-bytes --until-free --thin
+        --keep-copies --backup-to --backup-every"""
     assert set(promised.split()) == set(config.BY_OPTION)
 
 
