@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     Version = tuple[str, float, int]
 
+SOONEST, LATEST = 1.0, 10.0  # seconds between two looks
+AT_WORK = 0.25  # seconds between two looks at a copy that is being made
+_A_SAVE = 4  # looks between two saves
+_REST = 5  # a copy is at least so many times as long ago as it took
 TIMES = 3  # the copy, the next save, and somebody else who writes
 
 
@@ -32,6 +36,17 @@ def rewritten(found: Sequence[Checkpoint], attempt: int) -> Checkpoint | None:
 def version(item: Checkpoint) -> Version:
     """What tells one version of a file from the next."""
     return item.path, item.time, item.size
+
+
+def pause(since_start: float, between_saves: float | None) -> float:
+    """Seconds until the next look: often while a save follows the other, ever more rarely while nothing is saved."""
+    wanted = since_start if between_saves is None else between_saves / _A_SAVE
+    return min(max(wanted, SOONEST), LATEST)
+
+
+def rest(took: float) -> float:
+    """Seconds without another copy after one that took so long: no core is to be busy with them."""
+    return _REST * took
 
 
 def no_room(free: int, size: int) -> str:

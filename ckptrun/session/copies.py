@@ -35,35 +35,53 @@ class Copier:
         self._helper: Helper | None = None
         self._known: Version | None = None  # what was copied, or cannot be
         self._trying: Version | None = None
+        self._between: float | None = None  # seconds between the last two saves
+        self._began = self._copy_began = time.monotonic()
         self._next = 0.0
 
-    def look(self, trouble: Callable[[str], None]) -> None:
-        """Copy a new version, if there is one and nobody is at it."""
+    def look(self, trouble: Callable[[str], None]) -> float | None:
+        """Copy a new version, if there is one and nobody is at it. Seconds until the next look; None = now and then."""
+        now = time.monotonic()
         if self._helper is not None and (done := self._helper.poll()) is not None:
             self._helper = None
+            self._next = now + policy.rest(now - self._copy_began)
             self._note(done, trouble)
-        begun = time.monotonic()
-        if self._helper is not None or begun < self._next or not self._may_be():
-            return
-        self._begin(trouble)
-        self._next = begun + _SHARE * (time.monotonic() - begun)
+        if self._helper is not None:
+            return policy.AT_WORK
+        if now >= self._next and self._has_changed():
+            inside = self._files()
+            if any(name.startswith(names.STEP_PREFIX) for name in inside):
+                return None  # who saves as ckptrun does never rewrites anything
+            if self._holds_something(inside) and self._begin(trouble):
+                return policy.AT_WORK
+            self._next = max(self._next, now + _SHARE * (time.monotonic() - now))
+        return policy.pause(now - self._began, self._between)
 
-    def _may_be(self) -> bool:
-        """Cheap: whether there can be such a file. Who saves as ckptrun does never rewrites one."""
-        paths = self._scene.paths
+    def _has_changed(self) -> bool:
+        """Cheap: whether the file is another one than was copied, as far as it is known already."""
+        if self._known is None:
+            return True
         try:
-            inside = os.listdir(paths.checkpoints)
+            state = os.stat(self._known[0])
         except OSError:
-            inside = []
-        if any(name.startswith(names.STEP_PREFIX) for name in inside):
-            return False
-        return bool(inside) or resuming.holds_something(paths.attempt(self._attempt).output)
+            return True
+        return (state.st_mtime, state.st_size) != self._known[1:]
 
-    def _begin(self, trouble: Callable[[str], None]) -> None:
+    def _files(self) -> list[str]:
+        try:
+            return os.listdir(self._scene.paths.checkpoints)
+        except OSError:
+            return []
+
+    def _holds_something(self, inside: list[str]) -> bool:
+        return bool(inside) or resuming.holds_something(self._scene.paths.attempt(self._attempt).output)
+
+    def _begin(self, trouble: Callable[[str], None]) -> bool:
+        """Whether a copy is being made."""
         paths = self._scene.paths
         item = policy.rewritten(scenes.checkpoints(self._scene), self._attempt)
         if item is None or policy.version(item) == self._known:
-            return
+            return False
         job = {
             "run": paths.dir,
             "attempt": self._attempt,
@@ -71,11 +89,16 @@ class Copier:
             "source": resuming.relative(self._scene, item.path),
             "keep": self._scene.config.keep_copies,
         }
-        self._trying = policy.version(item)
+        before, self._trying = self._known, policy.version(item)
+        if before is not None and before[0] == item.path:
+            self._between = item.time - before[1]
+        self._copy_began = time.monotonic()
         try:
             self._helper = Helper([msgspec.json.encode(job).decode()], self._scene.environ, module="ckptrun.backup.aside")
         except OSError as error:
             trouble(f"{item.name} is not copied aside: {error.strerror}")
+            return False
+        return True
 
     def _note(self, done: Done, trouble: Callable[[str], None]) -> None:
         said = msgspec.json.decode(done.out) if done.code == names.EXIT_OK else {"why": done.why}

@@ -47,9 +47,24 @@ class Ground:
             return True
         if held and self._scene.config.retains:
             self._retention().now_and_then()
-        if held:
-            self._keep_safe()
+        if held and self._scene.config.backup_to:
+            self._back_up()
         return held
+
+    def glance(self) -> float | None:
+        """Copy aside what the script rewrites in place."""
+        if not self._scene.config.keep_copies:
+            return None
+        if self._copier is None:
+            from ckptrun.session.copies import Copier  # noqa: PLC0415  # not before the script has started
+
+            held = self._lease.holder
+            self._copier = Copier(self._scene, self._attempt, held.attempt_id if held else "")
+        try:
+            return self._copier.look(self._trouble)
+        except (errors.CkptrunError, OSError) as error:
+            self._trouble(f"a copy could not be made: {error}")
+            return None
 
     def holds(self) -> bool:
         """Whether the run is still ours, without a stamp; what cannot be read just now is not lost."""
@@ -95,8 +110,8 @@ class Ground:
         self._try("the ledger", lambda: self._ledger.append(event, **fields))
         if event == "checkpoint" and self._scene.config.retains:
             self._retention().look()
-        if event == "checkpoint":
-            self._keep_safe()
+        if event == "checkpoint" and self._scene.config.backup_to:
+            self._back_up()
 
     def _retention(self) -> Keeper:
         if self._keeper is None:
@@ -105,20 +120,11 @@ class Ground:
             self._keeper = Keeper(self._scene, self._lease, self._ledger, self._trouble)
         return self._keeper
 
-    def _keep_safe(self) -> None:
-        """Let helpers copy what has been saved to where it is safer."""
-        if self._scene.config.backup_to:
-            from ckptrun.session import backing  # noqa: PLC0415  # not before the script has started
+    def _back_up(self) -> None:
+        """Let a helper send what has been saved to where it is safer."""
+        from ckptrun.session import backing  # noqa: PLC0415  # not before the script has started
 
-            self._try("a backup", lambda: backing.of(self._scene).look(self.record, self._trouble))
-        if self._scene.config.keep_copies:
-            if self._copier is None:
-                from ckptrun.session.copies import Copier  # noqa: PLC0415  # as above
-
-                held = self._lease.holder
-                self._copier = Copier(self._scene, self._attempt, held.attempt_id if held else "")
-            copier = self._copier
-            self._try("a copy", lambda: copier.look(self._trouble))
+        self._try("a backup", lambda: backing.of(self._scene).look(self.record, self._trouble))
 
     def progress(self, fields: dict[str, Any]) -> None:
         """Where the attempt is, for `ckptrun status`."""

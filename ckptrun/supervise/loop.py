@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 BEAT = names.HEARTBEAT_SECONDS
 _EAGER = 0.1  # seconds between two heartbeats of a follower that waits for its leader's word
+_FIRST_GLANCE = 1.0  # seconds: nobody has saved anything before that
 _FROZEN = 5.0  # seconds too late
 _COARSE = 0.1  # seconds: files are stamped with a clock that ticks, not with the one we read
 _INSISTS = frozenset((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT))
@@ -75,6 +76,7 @@ class Supervisor:
         self.pace = Pace()
         self._beat = BEAT if spec.beat is None else spec.beat
         self._beat_at = self.started + self._beat
+        self._glance_at: float | None = self.started + _FIRST_GLANCE
         self._saved_at = 0.0  # when checkpoints were last looked for on disk
         self._pausing = False
         self._typed_pause = False
@@ -141,6 +143,8 @@ class Supervisor:
             self._continued()
         elif now >= self._beat_at:  # before anything else is written: we may have been frozen for hours
             self._heartbeat(now)
+        elif self._glance_at is not None and now >= self._glance_at:
+            self._glance(now)
         for key, what in ready:
             key.data(what, now)
         for number in signals:
@@ -153,7 +157,7 @@ class Supervisor:
         self.streams.settle(time.monotonic())
 
     def _timeout(self) -> float:
-        times = [self._beat_at, machine.wake_at(self.state), self.pace.at, self.streams.wake_at()]
+        times = [self._beat_at, self._glance_at, machine.wake_at(self.state), self.pace.at, self.streams.wake_at()]
         return max(min(at for at in times if at is not None) - time.monotonic(), 0.0)
 
     # --- what happens ----------------------------------------------------------------------------------------------------
@@ -224,6 +228,8 @@ class Supervisor:
             self._feed(event)
         if self.state.own_at is not None:
             self._beat_at = now + _EAGER
+        if self._glance_at is None or now >= self._glance_at:
+            self._glance(now)
         self._learn_the_end()
         self.hands.ground(self.ground.progress, outcome.progress(self.state, self.steady))
         if self.streams.terminal is not None:
@@ -233,6 +239,10 @@ class Supervisor:
         if self.state.command_ended is not None and self.spec.beat is not None:  # only others are waited for
             self._beat_at = now + _EAGER
             self._feed(self._left())
+
+    def _glance(self, now: float) -> None:
+        seconds = None if self.hands.lease_lost else self._from_ground(self.ground.glance, default=None)
+        self._glance_at = None if seconds is None else now + seconds
 
     def _learn_the_end(self) -> None:
         unknown: tuple[float | None, str] = (None, "")

@@ -47,6 +47,9 @@ class Ground(Protocol):
     def beat(self) -> bool:
         """Renew the lease; False when it is lost."""
 
+    def glance(self) -> float | None:
+        """Look after what the script writes by itself; seconds until the next time, None = with the next heartbeat."""
+
     def inbox(self) -> list[Request]:
         """What others asked since the last call (`ckptrun save`, `ckptrun stop`)."""
 

@@ -169,3 +169,20 @@ def test_which_file_is_copied(found, chosen):
 def test_room_for_the_copy_the_next_save_and_somebody_else():
     assert copies.no_room(300, 100) == ""
     assert copies.no_room(299, 100)
+
+
+@pytest.mark.parametrize(
+    ("since_start", "between", "seconds"),
+    [
+        (0.0, None, 1.0),
+        (1.0, None, 1.0),
+        (4.0, None, 4.0),  # twice as long each time
+        (3600.0, None, 10.0),
+        (3600.0, 0.1, 1.0),
+        (3600.0, 20.0, 5.0),
+        (3600.0, 600.0, 10.0),
+        (3600.0, -5.0, 1.0),  # the clock was put back
+    ],
+)
+def test_how_soon_the_next_look_is(since_start, between, seconds):
+    assert copies.pause(since_start, between) == seconds

@@ -43,6 +43,10 @@ class FileGround:
         self._append("beats.jsonl")
         return "lease" not in self.options or os.path.exists(self.options["lease"])
 
+    def glance(self):
+        self._append("glances.jsonl")
+        return float(self.options["glance"]) if "glance" in self.options else None
+
     def inbox(self):
         found = []
         folder = os.path.join(self.world, "inbox")

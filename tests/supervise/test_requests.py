@@ -292,6 +292,15 @@ def test_one_wake_up_in_ten_seconds(world):
         it.finish()
 
 
+def test_looks_at_what_the_script_writes_come_as_often_as_is_wanted(world):
+    with world.start(*world.script("on('USR1', leave=0); say('ready'); rest()"), glance=0.05) as it:
+        it.wait_for("ready")
+        wait_until(lambda: len(world.read("glances.jsonl")) > 5, what="looks")
+        assert not world.read("beats.jsonl"), "a look is no heartbeat"
+        it.signal(signal.SIGTERM)
+        it.finish()
+
+
 def switches_in(pid, seconds):
     before = switches(pid)
     time.sleep(seconds)

@@ -144,6 +144,9 @@ class FollowerGround(Ground):
             self._heartbeat, self._leader_at = held.heartbeat, now
         return held is not None and held.attempt_id == self._order.attempt_id and held.state == holder.HELD
 
+    def glance(self) -> None:
+        """Nothing: the leader looks after what is saved."""
+
     def inbox(self) -> list[Request]:
         """What the leader asks, if that has changed."""
         try:
