@@ -206,6 +206,9 @@ def exists(run: RunPaths) -> bool:
 def nothing(ref: str, root: str) -> errors.UsageError:
     """The error for a reference that names nothing, with what there is."""
     parsed = parse(ref)
+    if "://" in ref:
+        hint = f"`ckptrun restore {ref} --to ./DIRECTORY` fetches a backup, to be looked at here"
+        return errors.UsageError(f"{ref} is not on this machine", hint)
     if parsed is None or is_path(ref):
         return errors.UsageError(f"there is nothing at {ref}", _runs_there(root))
     return errors.UsageError(f"there is no run {parsed.run} in {root}", _runs_there(root, parsed.run))

@@ -52,6 +52,7 @@ class Backer:
         self._scene = scene
         self._helper: Helper | None = None
         self._next = 0.0
+        self._said = ""  # the last backup that was told of
         self.shown = destinations.redacted(str(scene.config.backup_to))
 
     def look(self, record: Record, trouble: Tell) -> None:
@@ -71,27 +72,30 @@ class Backer:
             trouble(f"no backup was begun: {error.strerror}")
             return None
 
-    def _note(self, done: Done, record: Record, trouble: Tell) -> None:
+    def _note(self, done: Done, record: Record, trouble: Tell, *, final: bool = False) -> None:
         if done.code < 0:
             self._next = 0.0  # somebody ended it, as schedulers do with all processes of a job: again
         elif done.code != names.EXIT_OK:
             trouble(f"the newest checkpoint is NOT backed up to {self.shown}: {done.why}")
         for made in _document(done).get("backups", ()):
-            if made["state"] == "made":
+            if made["state"] == "made" or (final and made["path"] != self._said):
+                self._said = made["path"]  # one that was ended may have made it, and not lived to say so
                 record(BACKED_UP, name=made["name"], to=made["path"], sent=made["sent"])
-                self._scene.say(f"backed up: {made['path']}", level=1)
+                self._scene.say(f"backed up: {made['path']}", level=0 if final else 1)
 
     def finish(self, held: Lease, intake: Intake, deadline: float | None, record: Record) -> None:
         """Send the newest one that there is now, as long as there is time; newer wins over what is under way."""
         if self._helper is not None:
-            self._helper.stop()
+            stopped = self._helper.stop()
+            if stopped.code == names.EXIT_OK:
+                self._note(stopped, record, self._warn, final=True)
         begun, helper = time.monotonic(), self._begun(self._warn)
         self._helper = None
         if helper is None:
             return
         done = _wait(helper, self._scene, held, intake, deadline)
         if done is not None:
-            self._note(done, record, self._warn)
+            self._note(done, record, self._warn, final=True)
         else:
             helper.stop()
             self._warn(

@@ -138,6 +138,7 @@ def test_several_at_once_are_one_table_in_a_pipe(here):
     [
         (["digit"], "error: there is no run digit in"),
         (["./nowhere"], "error: there is nothing at ./nowhere"),
+        (["s3://bucket/it"], "error: s3://bucket/it is not on this machine"),
         (["digits/1"], "hint: `ckptrun show digits/1` tells of one attempt"),
         (["./runs/digits/run.yaml"], "error: ./runs/digits/run.yaml is neither a run nor a directory"),
         (["--metric", "f1", "digits"], "error: no complete checkpoint has a metric 'f1'\nhint: there are: acc, loss"),

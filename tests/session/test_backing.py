@@ -77,6 +77,9 @@ def test_a_lost_machine_costs_what_came_after_the_newest_backup(safe, tmp_path):
         it.signal(signal.SIGTERM)
         assert it.finish() == 75, it.text
     last = max(int(line.split()[1]) for line in it.text.splitlines() if line.startswith("saved "))
+    assert f"backed up: {to if '://' in to else tmp_path / to}/it/step-{last:08d}" in it.text, "said without being asked"
+    ledger = (tmp_path / "runs/it/ledger.jsonl").read_text().splitlines()
+    assert [json.loads(line)["name"] for line in ledger if '"backed_up"' in line][-1] == f"step-{last:08d}"
     lose_the_machine(tmp_path)
     done = run_ckptrun(*train(to, steps=str(last + 2)), cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
