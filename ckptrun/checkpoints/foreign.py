@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun import names
-from ckptrun.checkpoints import hints, reading, siblings, wholeness
+from ckptrun.checkpoints import abreast, hints, reading, siblings, wholeness
 from ckptrun.checkpoints.measure import Measured, listed, measure, nothing
 from ckptrun.checkpoints.reading import Broken, Patience
 from ckptrun.layouts import catalogue, lacks, naming, sidecars
@@ -50,7 +50,7 @@ class Directory:
 
     def checkpoints(self, claims: Iterable[Claim]) -> list[Checkpoint]:
         """What the claims are; a directory that is only named like a checkpoint is none."""
-        measured = [(claim, self._measured(claim)) for claim in claims]
+        measured = abreast.over(lambda claim: (claim, self._measured(claim)), claims)
         kept = [
             (claim, found) for claim, found in measured if claim.layout != _GUESSED_DIRECTORY or _holds_state(claim, found)
         ]

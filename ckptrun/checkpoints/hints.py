@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ckptrun.checkpoints import reading
+from ckptrun.checkpoints import abreast, reading
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.layouts import catalogue, pointers, sidecars
 from ckptrun.layouts.catalogue import Pointer
@@ -146,7 +146,8 @@ def _told(
     if sidecar.beside:
         tried = (_facts(os.path.normpath(os.path.join(directory, name)), sidecar) for name in sidecar.beside)
         return _of_all(items, next((facts for facts in tried if facts), None))
-    return [_with(item, facts) if (facts := _own_facts(item, sidecar, inside)) else item for item in items]
+    own = abreast.over(lambda item: _own_facts(item, sidecar, inside), items)
+    return [_with(item, facts) if facts else item for item, facts in zip(items, own, strict=True)]
 
 
 def _own_facts(item: Checkpoint, sidecar: Sidecar, inside: Callable[[str], Iterable[str]]) -> Facts | None:

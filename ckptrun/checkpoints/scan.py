@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun import errors, names
-from ckptrun.checkpoints import own
+from ckptrun.checkpoints import abreast, own
 from ckptrun.checkpoints.reading import Broken, Patience
 from ckptrun.layouts import match
 from ckptrun.layouts.claim import Entry
@@ -183,7 +183,8 @@ class _Place:
 
     def _inspect(self, directory: str, entries: list[Entry], claims: list[Claim]) -> list[Checkpoint]:
         """What is claimed in one directory, with its state; pointers are followed and remembered."""
-        found = [item for claim in claims if claim.layout == "own" if (item := self._own(directory, claim))]
+        ours = [claim for claim in claims if claim.layout == "own"]
+        found = [item for item in abreast.over(lambda claim: self._own(directory, claim), ours) if item]
         others = [claim for claim in claims if claim.layout != "own"]
         if others:
             from ckptrun.checkpoints.foreign import Directory  # noqa: PLC0415  # a run of ours alone need not load it
