@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEPTH = 2  # levels below a place of a run: plain scripts write there
 DEEP = 4  # levels below a directory that somebody asks about: runs lie there
+_NOWHERE = -1
 _DEEPEST = 8  # levels below, whatever they are called
 # What frameworks put around their checkpoints costs no level: lightning_logs/version_0/checkpoints/…
 _AROUND = re.compile(r"lightning_logs|tb_logs|version_\d+|checkpoints?|ckpts?|weights|models|train\d*|nemo_experiments")
@@ -75,8 +76,8 @@ def look_run(checkpoints: str, attempts: str, *, sizes: bool = True, patterns: t
     return _found(places)
 
 
-def look_directory(directory: str, *, sizes: bool = True, patterns: tuple[Layout, ...] = ()) -> Found:
-    """The checkpoints in any directory and some levels below it. Without `sizes`, no file's size and time is looked up.
+def look_directory(directory: str, *, sizes: bool = True, patterns: tuple[Layout, ...] = (), below: bool = True) -> Found:
+    """The checkpoints in any directory and, if `below`, some levels below it. Without `sizes`, no file's size and time is looked up.
 
     Raises:
         errors.IoFailure: the directory cannot be listed.
@@ -86,7 +87,7 @@ def look_directory(directory: str, *, sizes: bool = True, patterns: tuple[Layout
         raise errors.UsageError(f"there is no directory {directory}")
     place = _Place(directory, names.ELSEWHERE, None, Patience(), sizes=sizes, times=sizes, patterns=patterns)
     itself = list(place.itself())
-    return Found(checkpoints=itself) if itself else _found([place], DEEP)
+    return Found(checkpoints=itself) if itself else _found([place], DEEP if below else _NOWHERE)
 
 
 def scan_directory(directory: str, *, sizes: bool = True) -> list[Series]:

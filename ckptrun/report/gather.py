@@ -61,8 +61,8 @@ def run_listing(run: RunPaths, wish: Wish | None = None) -> Listing:
     )
 
 
-def directory_listing(directory: str, wish: Wish | None = None) -> Listing:
-    """All checkpoints of a directory, each of its series with a latest and a best of its own.
+def directory_listing(directory: str, wish: Wish | None = None, *, below: bool = True) -> Listing:
+    """All checkpoints of a directory, and some levels below it, each of its series with a latest and a best of its own.
 
     Raises:
         UsageError, IoFailure: as `run_listing`.
@@ -70,7 +70,7 @@ def directory_listing(directory: str, wish: Wish | None = None) -> Listing:
     around = run_around(directory)
     resumed = resumed_paths(around) if around else set()
     wish = wish or Wish()
-    looked = scan.look_directory(directory, sizes=wish.sizes, patterns=wish.patterns)
+    looked = scan.look_directory(directory, sizes=wish.sizes, patterns=wish.patterns, below=below)
     found = msgspec.structs.replace(looked, checkpoints=_with_pins(looked.checkpoints, around))
     overall = roles.best(found.checkpoints, wish.metric, wish.mode)  # complains of a metric that none has
     series, reasons = [], {}
@@ -144,8 +144,7 @@ def _with_pins(found: list[Checkpoint], run: RunPaths | None) -> list[Checkpoint
     """The same, each with what is known of it: outside of runs, the marks of a directory lie beside it."""
     if run is not None:
         return _pinned(found, pins.boards(run.dir, run))
-    boards = [board for directory in sorted({item.directory for item in found}) for board in pins.boards(directory)]
-    return _pinned(found, boards)
+    return _pinned(found, _boards(found, names.PINS))
 
 
 def _pinned(found: list[Checkpoint], boards: list[beside.Board]) -> list[Checkpoint]:
@@ -158,10 +157,14 @@ def _pinned(found: list[Checkpoint], boards: list[beside.Board]) -> list[Checkpo
 def _thinned(found: list[Checkpoint]) -> list[Checkpoint]:
     """The same, those of other frameworks that were thinned no longer complete: the mark lies beside them."""
     foreign = [item for item in found if item.layout != OWN.name]
-    marked: set[str] = set()
-    for directory in {item.directory for item in foreign}:
-        marked |= pins.pinned(beside.boards(directory, names.THINNED), [item.path for item in foreign])
+    marked = pins.pinned(_boards(foreign, names.THINNED), [item.path for item in foreign])
     return [_without_optimizer(item) if item.path in marked else item for item in found] if marked else found
+
+
+def _boards(found: list[Checkpoint], kind: str) -> list[beside.Board]:
+    """All places of marks about these; many directories share the one above them."""
+    each = (board for directory in sorted({item.directory for item in found}) for board in beside.boards(directory, kind))
+    return list({board.directory: board for board in each}.values())
 
 
 def _without_optimizer(item: Checkpoint) -> Checkpoint:

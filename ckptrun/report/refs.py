@@ -288,8 +288,8 @@ def _checkpoint_at(path: str, around: RunPaths | None, wish: Wish | None) -> OfC
     """The checkpoint whose own path, or one of whose files, is `path`; links are followed."""
     places = [gather.run_listing(around, wish)] if around else []
     real = os.path.realpath(path)
-    if os.path.isdir(os.path.dirname(real)):
-        places.append(gather.directory_listing(os.path.dirname(real), wish))
+    if os.path.isdir(os.path.dirname(real)):  # its neighbours alone: below them may lie somebody's whole home
+        places.append(gather.directory_listing(os.path.dirname(real), wish, below=False))
     for listing in places:
         for item in listing.checkpoints:
             if real in (os.path.realpath(item.path), *(os.path.join(item.directory, name) for name in item.files)):

@@ -190,3 +190,22 @@ def test_names_that_are_odd(tmp_path):
     [item] = gather.run_listing(run.paths).checkpoints
     assert item.state == names.COMPLETE
     assert refs.checkpoint(item.path, root="/nowhere", cwd="/") == item or item.roles
+
+
+def test_a_path_is_known_by_its_neighbours_and_nobody_looks_below_them(tmp_path, monkeypatch):
+    """Beside a directory of checkpoints may lie all that somebody has."""
+    for path in ("home/out/model_1.npz", "home/out/model_2.npz", "home/other/deep/down/model_1.npz", "home/plain.txt"):
+        where = tmp_path / path
+        where.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(where, "w") as file:
+            file.writestr("w.npy", b"")
+    looked = []
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looked.append(str(path)) or real(path))
+    home = str(tmp_path / "home")
+    found = refs.resolve(f"{home}/out/model_2.npz", root=str(tmp_path / "runs"), cwd=str(tmp_path))
+    assert found.checkpoint.name == "model_2.npz"
+    found = refs.resolve(f"{home}/out", root=str(tmp_path / "runs"), cwd=str(tmp_path))
+    assert found == refs.OfDirectory(f"{home}/out")
+    assert f"{home}/other/deep" not in looked
+    assert f"{home}/other/deep/down" not in looked

@@ -9,6 +9,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
+from ckptrun.checkpoints.kinds import crc as checksums
 from ckptrun.model import Noun
 
 if TYPE_CHECKING:
@@ -164,10 +165,10 @@ def _data(file: File, member: Member, limit: int) -> int:
 def _check_crc(file: File, member: Member, begin: int) -> None:
     if member.flags & _ENCRYPTED or member.method not in (STORED, DEFLATED):
         return  # what is packed in another way can be checked by its structure only
-    crc = size = 0
+    add, crc, size = checksums.crc32(), 0, 0
     stored = member.method == STORED
     for block in file.views(begin, member.packed) if stored else unpacked(file, member, begin):
-        crc = zlib.crc32(block, crc)
+        crc = add(block, crc)
         size += len(block)
     if size != member.size or crc != member.crc:
         raise file.wrong(f"{member.name} has checksum {crc:08x} and {size} bytes, not {member.crc:08x} and {member.size}")
