@@ -16,6 +16,7 @@ from ckptrun.backup.unit import Unit
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.model import Checkpoint, Noun
 from ckptrun.policy import backup as policy
+from ckptrun.policy import order
 from ckptrun.runs import durable
 
 if TYPE_CHECKING:
@@ -77,17 +78,30 @@ def as_checkpoint(found: Record, home: str) -> Checkpoint:
     )
 
 
+def every(place: Place) -> list[tuple[str, Record]]:
+    """All whole backups of a place, oldest first. What is damaged is passed over."""
+    found = _records(place)
+    return [
+        (item.name, found[item.name]) for item in order.arrange(as_checkpoint(known, home) for home, known in found.items())
+    ]
+
+
 def newest(place: Place, at: str = "") -> tuple[str, Record] | None:
     """The newest whole backup of a place, or that of a step or a name; None where there is none. What is damaged is passed over."""
+    found = {home: known for home, known in _records(place).items() if at in ("", home, known.name, str(known.step))}
+    best = policy.newest([as_checkpoint(known, home) for home, known in found.items()])
+    return (best.name, found[best.name]) if best else None
+
+
+def _records(place: Place) -> dict[str, Record]:
     found: dict[str, Record] = {}
     for home in place.homes():
         try:
-            if (known := read(place, home)) is not None and at in ("", home, known.name, str(known.step)):
+            if (known := read(place, home)) is not None:
                 found[home] = known
         except errors.IoFailure:
             continue
-    best = policy.newest([as_checkpoint(known, home) for home, known in found.items()])
-    return (best.name, found[best.name]) if best else None
+    return found
 
 
 def target_in_run(found: Record, run_dir: str) -> Target:

@@ -84,6 +84,7 @@ def _broken(directory: str, claim: Claim, place: str, broken: Broken) -> Checkpo
         files=[claim.name],
         state=broken.state,
         reason=broken.reason,
+        sized=False,
     )
 
 

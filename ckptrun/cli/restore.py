@@ -18,11 +18,16 @@ from ckptrun.runs import paths as run_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ckptrun.backup.places import Place
     from ckptrun.backup.record import Record
     from ckptrun.backup.restoring import Restored, Target
     from ckptrun.runs.paths import RunPaths
+
+    Aside = Callable[[list[str]], None]
+
+_NONE = {"backup": None, "path": None, "state": "none", "step": None, "attempt": None}
 
 
 @verb(
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     examples=[
         ("ckptrun restore digits-3f9a1c", "the newest of the run's own backups, to where it was"),
         ("ckptrun restore --at 120 /safe/digits-3f9a1c", "the backup of step 120 in a directory"),
+        ("ckptrun restore --all sftp://ana@nas/digits-3f9a1c", "everything that was backed up, over SSH"),
         ("ckptrun restore s3://bucket/runs/digits-3f9a1c --to digits-3f9a1c", "from S3, into a run of this machine"),
         ("ckptrun restore /safe/digits-3f9a1c/step-00000120 --to ./here", "one backup, into any directory"),
     ],
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
     help="A run, or a directory (with a slash or a leading dot).  [default: the run that it is a backup of]",
 )
 @click.option("--at", default="", metavar="STEP|NAME", help="Which of several backups.  [default: the newest]")
+@click.option("--all", "every", is_flag=True, help="All whole backups, instead of the newest.")
 @click.option("--force", is_flag=True, help="Set aside what is in its place.")
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=4, show_default=True, metavar="N", help="Files that are fetched at a time."
@@ -58,33 +65,63 @@ if TYPE_CHECKING:
 @root_option
 @json_option
 def command(
-    *, backup: str, to: str | None, at: str, force: bool, if_any: bool, jobs: int, dry_run: bool, root: str, as_json: bool
+    *,
+    backup: str,
+    to: str | None,
+    at: str,
+    every: bool,
+    force: bool,
+    if_any: bool,
+    jobs: int,
+    dry_run: bool,
+    root: str,
+    as_json: bool,
 ) -> int:
     """Put a backup back as a checkpoint that is whole.
 
     BACKUP is a backup's directory, a directory of backups, a URL of either, or a run. Every file is read and compared before
     any of it is seen; nothing is overwritten. The next start of the run goes on from it if it is the newest.
     """
-    source = _source(backup, at, root)
+    if every and at:
+        raise errors.UsageError("--all and --at contradict each other", "leave one of them out")
+    source = _source(backup, at, root, every=every)
     if source is None:
         if not if_any:
             raise errors.UsageError(
                 f"no whole backup {f'of {at} ' if at else ''}in {places.redacted(backup)}",
                 "`ckptrun backup RUN --to DEST` makes backups in DEST/RUN",
             )
-        _tell_none(as_json=as_json)
+        _print([], every=every, as_json=as_json)
         return names.EXIT_OK
-    place, home, found = source
+    place, backups = source
+    done: list[dict[str, Any]] = []
+    wrong: list[errors.CkptrunError] = []
     try:
-        target, run = _target(to, found, backup, root)
-        aside = _set_aside(target, run, dry_run=dry_run) if force else None
-        with moving.moving(f"restoring {found.name}", found.size, desk.err(), words.say) as tell:
-            work = restoring.Restorer(place, home, found, target, jobs=jobs, tell=tell, set_aside=aside)
-            done = _guarded(lambda: work.restore(dry_run=dry_run), place)
+        for home, found in backups:
+            try:
+                target, run = _target(to, found, backup, root)
+                aside = _set_aside(target, run, dry_run=dry_run) if force else None
+                restored = _restored(place, home, found, target, jobs=jobs, aside=aside, dry_run=dry_run)
+                done.append(_told(restored, found, places.below(place.shown, home)))
+            except errors.CkptrunError as error:
+                wrong.append(error)
     finally:
         place.close()
-    _tell(done, found, places.below(place.shown, home), as_json=as_json)
+    for each in wrong[:-1]:
+        words.error(each.message, each.hint)
+    if done or not wrong:
+        _print(done, every=every, as_json=as_json)
+    if wrong:
+        raise wrong[-1]
     return names.EXIT_OK
+
+
+def _restored(
+    place: Place, home: str, found: Record, target: Target, *, jobs: int, aside: Aside | None, dry_run: bool
+) -> Restored:
+    with moving.moving(f"restoring {found.name}", found.size, desk.err(), words.say) as tell:
+        work = restoring.Restorer(place, home, found, target, jobs=jobs, tell=tell, set_aside=aside)
+        return _guarded(lambda: work.restore(dry_run=dry_run), place)
 
 
 def _guarded(act: Callable[[], Restored], place: Place) -> Restored:
@@ -94,20 +131,21 @@ def _guarded(act: Callable[[], Restored], place: Place) -> Restored:
         raise durable.io_error(error, error.filename or place.shown, creating=bool(error.filename)) from error
 
 
-def _source(ref: str, at: str, root: str) -> tuple[Place, str, Record] | None:
-    """The place, the name in it and the record of the backup that is meant; None where there is no whole one."""
+def _source(ref: str, at: str, root: str, *, every: bool) -> tuple[Place, list[tuple[str, Record]]] | None:
+    """The place, and the name in it and the record of each backup that is meant; None where there is no whole one."""
     dest = _dest(ref, root)
     if dest is None:
         return None
     place = places.open_place(dest, os.environ)
     if place.read("", names.BACKUP_JSON) is None:
-        chosen = restoring.newest(place, at)
-        if chosen is None:
+        newest = None if every else restoring.newest(place, at)
+        chosen = restoring.every(place) if every else [newest] if newest else []
+        if not chosen:
             place.close()
             return None
-        return place, *chosen
+        return place, chosen
     found = restoring.read(place, "")
-    return (place, "", found) if found is not None else None
+    return (place, [("", found)]) if found is not None else None
 
 
 def _dest(ref: str, root: str) -> str | None:
@@ -189,29 +227,29 @@ def _move(paths: list[str], directory: str) -> None:
     durable.fsync_dir(home)
 
 
-def _tell_none(*, as_json: bool) -> None:
-    if as_json:
-        desk.print_document(
-            {"format": names.FORMAT, "backup": None, "path": None, "state": "none", "step": None, "attempt": None}
-        )
-
-
-def _tell(done: Restored, found: Record, source: str, *, as_json: bool) -> None:
-    if as_json:
-        desk.print_document(
-            {
-                "format": names.FORMAT,
-                "backup": source,
-                "path": done.path,
-                "state": done.state,
-                "step": found.step,
-                "attempt": found.attempt,
-                "bytes": done.size,
-                "fetched": done.fetched,
-                "notes": done.notes,
-            }
-        )
+def _told(done: Restored, found: Record, source: str) -> dict[str, Any]:
+    """Say what became of one; the same for a document."""
     how = {"there": "is there already", "restored": f"restored from {source}"}.get(done.state, f"{done.state} from {source}")
     words.say(f"{done.path}: {units.size(done.size)}, {how}")
     for note in done.notes:
         words.say(f"{found.name}: {note}")
+    return {
+        "backup": source,
+        "path": done.path,
+        "state": done.state,
+        "step": found.step,
+        "attempt": found.attempt,
+        "bytes": done.size,
+        "fetched": done.fetched,
+        "notes": done.notes,
+    }
+
+
+def _print(done: list[dict[str, Any]], *, every: bool, as_json: bool) -> None:
+    """The document: of one, or with --all a list."""
+    if not as_json:
+        return
+    if every:
+        desk.print_document({"format": names.FORMAT, "restored": done})
+    else:
+        desk.print_document({"format": names.FORMAT, **(done[0] if done else _NONE)})

@@ -63,6 +63,20 @@ def test_there_and_back_again(run, tmp_path):
     assert "step-00000003" in run_ckptrun("ls", "digits", cwd=tmp_path).stdout
 
 
+def test_all_come_back_and_one_that_cannot_is_no_reason_to_leave_the_others(run, tmp_path):
+    told("backup", "--all", "--to", "safe", "digits", cwd=tmp_path)
+    there = told("restore", "--all", "safe/digits", cwd=tmp_path)
+    assert [(each["step"], each["state"]) for each in there["restored"]] == [(3, "there"), (7, "there")]
+    shutil.rmtree(os.path.join(run.checkpoints, "step-00000007"))
+    (tmp_path / "runs/digits/checkpoints/step-00000003/state").write_bytes(b"another")
+    done = run_ckptrun("restore", "--all", "--json", "safe/digits", cwd=tmp_path)
+    assert done.returncode == names.EXIT_CANNOT_CREATE
+    assert "something else is in its place" in done.stderr
+    assert [(each["step"], each["state"]) for each in json.loads(done.stdout)["restored"]] == [(7, "restored")]
+    assert told("restore", "--all", "--if-any", "./nowhere", cwd=tmp_path) == {"format": 1, "restored": []}
+    assert run_ckptrun("restore", "--all", "--at", "3", "safe/digits", cwd=tmp_path).returncode == names.EXIT_USAGE
+
+
 def test_into_another_run_or_directory(run, tmp_path):
     told("backup", "digits", cwd=tmp_path)
     assert told("restore", "--to", "new", "digits", cwd=tmp_path)["path"] == str(
