@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import pickletools
 import re
+import struct
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _KEY, _NEXT = (
     "dirpath",
     "best_k_models",
 )  # what stands behind the directory tells ModelCheckpoint's from a setting of that name
+_UNREADABLE = (ValueError, zipfile.BadZipFile, RuntimeError, EOFError, OverflowError, struct.error, zlib.error)
 _STRINGS = {"BINUNICODE": 4, "SHORT_BINUNICODE": 1, "BINUNICODE8": 8}  # bytes of the length
 _PUT, _GET = ("BINPUT", "LONG_BINPUT"), ("BINGET", "LONG_BINGET")
 
@@ -80,24 +83,32 @@ def move(path: str, directory: str, before: str) -> bool:
     return True
 
 
-def is_moved(path: str, directory: str, before: str) -> bool:
-    """Whether there is nothing to move in the archive at `path`."""
+def is_moved(path: str, directory: str, before: str, size: int) -> bool:
+    """Whether there is nothing left to move in the archive at `path`, which had `size` bytes before anybody did."""
     with open(path, "rb") as file:
-        return _state_in(file, directory, before) is None
+        try:
+            return _changed(file, directory, before) is None
+        except _UNREADABLE:
+            return os.fstat(file.fileno()).st_size == size  # an append that was cut short, or something that nobody moves
+
+
+def _changed(file: BinaryIO, directory: str, before: str) -> tuple[str, bytes] | None:
+    """The member that holds the state, and what must be in it; None if nothing must be changed."""
+    with zipfile.ZipFile(file) as archive:
+        name = next((each for each in archive.namelist() if _PICKLE.search(each)), None)
+        if name is None or archive.getinfo(name).file_size > LARGEST:
+            return None
+        state = archive.read(name)
+    new = moved(state, directory, before)
+    return None if new == state else (name, new)
 
 
 def _state_in(file: BinaryIO, directory: str, before: str) -> tuple[str, bytes] | None:
-    """The member that holds the state, and what must be in it; None if nothing must be changed, or nobody here can."""
+    """The same, and None where nobody here can change it."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            name = next(each for each in archive.namelist() if _PICKLE.search(each))
-            if archive.getinfo(name).file_size > LARGEST:
-                return None
-            state = archive.read(name)
-        new = moved(state, directory, before)
-    except (ValueError, StopIteration, zipfile.BadZipFile, NotImplementedError):
+        return _changed(file, directory, before)
+    except _UNREADABLE:
         return None
-    return None if new == state else (name, new)
 
 
 def _replace(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

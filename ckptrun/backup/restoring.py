@@ -195,11 +195,14 @@ class Restorer:
             return durable.read(path, limit=pointers.LARGEST) == self._adjusted(part)
         size = os.lstat(path).st_size
         if moving.applies(self._record.layout, part.path):
-            return size >= part.size and copying.digest_of(path, size=part.size) == part.xxh3_128 and self._is_moved(path)
+            return (
+                size >= part.size and copying.digest_of(path, size=part.size) == part.xxh3_128 and self._is_moved(path, part)
+            )
         return size == part.size and copying.digest_of(path) == part.xxh3_128
 
-    def _is_moved(self, path: str) -> bool:
-        return moving.is_moved(path, os.path.abspath(self._target.directory), os.path.dirname(self._record.path))
+    def _is_moved(self, path: str, part: Part) -> bool:
+        directory, before = os.path.abspath(self._target.directory), os.path.dirname(self._record.path)
+        return moving.is_moved(path, directory, before, part.size)
 
     def _require_inside(self) -> None:
         """Return if the directory lies in the root, also when links are followed.

@@ -109,7 +109,7 @@ def test_twice_is_once(tmp_path):
     after = os.path.getsize(path)
     assert after > before
     assert not moving.move(path, "/new", "")
-    assert moving.is_moved(path, "/new", "")
+    assert moving.is_moved(path, "/new", "", before)
     assert os.path.getsize(path) == after
     loaded = torch.load(path, weights_only=True, mmap=True)
     assert loaded["callbacks"]["k"] == state("/new")
@@ -134,3 +134,16 @@ def test_only_files_that_hold_lightning_s_state_are_looked_into():
     assert moving.applies("lightning", "epoch=1.ckpt/meta.pt")
     assert not moving.applies("lightning", "epoch=1.ckpt/__0_0.distcp")
     assert not moving.applies("series", "a.ckpt")
+
+
+def test_an_append_that_was_cut_short_is_never_taken_for_done(tmp_path):
+    path = tmp_path / "a.ckpt"
+    torch.save({"callbacks": {"k": state("/old")}}, path)
+    before = path.read_bytes()
+    assert moving.move(str(path), "/new", "")
+    tail = path.read_bytes()[len(before) :]
+    for cut in range(len(tail)):
+        path.write_bytes(before + tail[:cut])
+        assert not moving.is_moved(str(path), "/new", "", len(before)), cut
+    path.write_bytes(before + tail)
+    assert moving.is_moved(str(path), "/new", "", len(before))
