@@ -89,7 +89,7 @@ def _one(item: Checkpoint, old: Seal | Broken | None, wish: Wish, now: Callable[
     made = _read(item, parts.plan(item, deep=True).parts, files, before, reader)
     if seals.stamps(item.directory, wholeness.files(item)) != before:
         raise _No(REFUSED, "it was written to while it was read")
-    board = beside.place(beside.boards(item.directory, names.SEALS))
+    board = beside.place(beside.boards(item.directory, names.SEALS), now())
     fresh = Seal(
         path=board.relative(item.path),
         layout=item.layout,

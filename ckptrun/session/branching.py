@@ -15,7 +15,7 @@ from ckptrun.checkpoints.reading import Broken
 from ckptrun.model import Noun
 from ckptrun.policy import branch as policy
 from ckptrun.policy import resume
-from ckptrun.runs import branches, durable, paths, records
+from ckptrun.runs import branches, durable, paths, records, unfinished
 from ckptrun.runs.paths import RunPaths
 from ckptrun.session.attempt import tracker_ids
 
@@ -92,6 +92,7 @@ def branch(asked: Asked, now: float) -> Made:
     building = RunPaths(
         dir=os.path.join(os.path.dirname(asked.run.dir), f"{names.TMP_PREFIX}branch-{asked.run.name}-{os.urandom(4).hex()}")
     )
+    unfinished.sweep(os.path.dirname(asked.run.dir), now)  # of branches that were killed
     note = ""
     done = False
     try:
