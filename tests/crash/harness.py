@@ -81,7 +81,10 @@ class Ran(NamedTuple):
 
 
 class Case:
-    """`prepare(root)` makes a world in an empty directory; `argv(root)` runs in it with `env(root)` added to the environment."""
+    """`prepare(root)` makes a world in an empty directory; `argv(root)` runs in it with `env(root)` added to the environment.
+
+    `alone`: it sees no other processes, where that can be had: reading of each is calls of an open, as many as there are just now.
+    """
 
     def __init__(
         self,
@@ -91,9 +94,11 @@ class Case:
         *,
         mark: str = MARK,
         also: tuple[str, ...] = (),
+        alone: bool = False,
     ) -> None:
         self.prepare = prepare
         self._argv, self._env, self._mark, self._also = argv, env, mark, also
+        self._around = _alone() if alone else []
 
     def calls(self, place: object, names: tuple[str, ...] = MUTATING) -> list[Call]:
         """Every mutating call below the world (or a path that holds one of `also`), after the mark (all, if it is ""), in order."""
@@ -147,7 +152,7 @@ class Case:
             options += ["-e", expression]
         env = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", **self._env(root)}
         try:
-            done = support.run([strace(), *options, *self._argv(root)], cwd=root, env=env)
+            done = support.run([*self._around, strace(), *options, *self._argv(root)], cwd=root, env=env)
             with open(trace, "rb") as file:
                 lines = list(_joined(_decoded(line) for line in file.read().splitlines()))
         finally:
@@ -164,6 +169,13 @@ def strace() -> str:
     if subprocess.run([found, "-qq", "-o", os.devnull, "true"], check=False, capture_output=True).returncode:
         pytest.skip("strace may not trace here")
     return found
+
+
+def _alone() -> list[str]:
+    """What starts a command in a process namespace of its own, with a /proc of its own; nothing where that may not be done."""
+    around = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+    tried = subprocess.run([*around, "true"], check=False, capture_output=True) if shutil.which("unshare") else None
+    return around if tried and not tried.returncode else []
 
 
 def _calls(trace: list[str], places: tuple[str, ...], names: tuple[str, ...], mark: str) -> Iterator[Call]:
