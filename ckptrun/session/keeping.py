@@ -30,7 +30,10 @@ _SHARE = 1000  # and at least so many times as long as the last look took
 
 
 class Keeper:
-    """Applies the retention of one attempt; `trouble` is told, in one sentence each, what could not be done."""
+    """Applies the retention of one attempt; `trouble` is told, in one sentence each, what could not be done.
+
+    While a training runs nothing is synced here: the process that unlinks does that first.
+    """
 
     def __init__(
         self, scene: Scene, lease: Lease, ledger: Ledger, trouble: Callable[[str], None], *, ended: bool = False
@@ -50,7 +53,7 @@ class Keeper:
             self.look()
 
     def _forget(self) -> None:
-        """Remove the seals of what is gone; names and all, for the process that unlinked it has synced the directories first."""
+        """Remove the seals of what is gone for good: the directories have been synced."""
         gone, self._gone = self._gone, None
         for line in pruning.tidied(gone, float(self._scene.clock())) if gone else ():
             self._trouble(f"retention: {line}")
@@ -76,13 +79,15 @@ class Keeper:
             self._trouble(f"retention: {note}")
         if not (decision.remove or decision.thin):
             return
-        done = pruning.carry_out(place, decision, self._lease.require, now=now, sync=False)
-        thinned = thinning.thin(decision.thin, place.trash, self._lease.require, by="", now=now, sync=False)
+        done = pruning.carry_out(place, decision, self._lease.require, now=now, sync=self._ended)
+        thinned = thinning.thin(decision.thin, place.trash, self._lease.require, by="", now=now, sync=self._ended)
         self._tell(done, thinned)
         if self._emptying is None or self._emptying.poll() is not None:
             directories = dict.fromkeys((*done.directories, *thinned.directories))
             self._emptying = emptying.begin(pruning.waiting(place), directories, detached=False)
             self._gone = place
+        if self._ended:
+            self._forget()
 
     def _tell(self, done: Moved, thinned: Moved) -> None:
         for line in (*done.left, *thinned.left):

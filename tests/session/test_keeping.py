@@ -165,13 +165,17 @@ def test_two_may_empty_it_at_once(here, full_trash):
     wait_until(lambda: os.listdir(full_trash / "trash") == [])
 
 
-def test_seals_go_after_what_a_training_removes(here):
-    """With the next look after the directories were synced, or with the next prune."""
+@pytest.mark.parametrize("by", ["prune", "train"])
+def test_seals_go_after_what_is_removed(here, by):
     support.write_files(here, {"plain.py": PLAIN})
-    done = run_ckptrun("train", "--run", "p", "--seal", "end", "plain.py", "{output_dir}", cwd=here)
+    training = ("train", "--run", "p", "--again", "plain.py", "{output_dir}")
+    done = run_ckptrun(*training, cwd=here)
     assert done.returncode == 0, done.stderr
     home = here / "runs" / "p" / "attempts" / "0001" / ".ckptrun" / "seals"
     assert len(os.listdir(home)) == 4
-    done = run_ckptrun("prune", "p", "--keep-last", "1", "--yes", "--wait", cwd=here)
+    args = ("prune", "p", "--yes", "--wait") if by == "prune" else ("train", "--seal", "off", *training[1:])
+    done = run_ckptrun(args[0], "--keep-last", "1", *args[1:], cwd=here)
     assert done.returncode == 0, done.stderr
-    assert [name[:10] for name in os.listdir(home)] == ["epoch_4.pt"]
+    left = {name[:10] for name in os.listdir(home)}
+    assert left == {name for name in os.listdir(home.parent.parent / "output") if name.startswith("epoch")} != set()
+    assert len(left) < 4
