@@ -14,7 +14,7 @@ import msgspec
 
 from ckptrun import names
 from ckptrun.backup import copying
-from ckptrun.checkpoints import kinds, writing
+from ckptrun.checkpoints import kinds, using
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.model import Noun
 from ckptrun.policy import copies as policy
@@ -59,7 +59,7 @@ def set_aside(job: Job) -> Said:
     """
     run = paths.RunPaths(dir=job.run)
     source = os.path.join(job.run, job.source)
-    if who := writing.writers([source]):
+    if who := using.writer([source]):
         return Said(why=f"open for writing by {who}", again=True)
     home = os.path.join(run.attempt(job.attempt).dir, names.COPIES)
     os.makedirs(home, exist_ok=True)
@@ -81,7 +81,7 @@ def _copied(source: str, home: str, job: Job) -> Said:
             shutil.rmtree(new)
             return Said(why=why)
         now = os.stat(source)
-        if _identity(now) != _identity(before) or writing.writers([source]):
+        if _identity(now) != _identity(before) or using.writer([source]):
             shutil.rmtree(new)
             return Said(why="it was written to meanwhile", again=True)
         try:
