@@ -42,7 +42,7 @@ _LINE = re.compile(r"(\d+) +(\w+)\((.*)", re.DOTALL)
 _RETURNED = re.compile(r"\) += -?\d")
 _DESCRIBED = re.compile(r"<(/[^>]*)>")
 _NAMED = re.compile(r'<(/[^>]*)>, |"([^"]*)"')
-_RANDOM = re.compile(r"(?<=-)(?!\d{8}\b)(?:[0-9a-f]{12,16}|[0-9a-f]{8})\b")  # not step-00000020
+_RANDOM = re.compile(r"(?<=-)(?:[0-9a-f]{12,16}|[0-9a-f]{8})\b|\d+")  # which of two is emptied first is not known either
 _BY_DESCRIPTOR = frozenset("write pwrite64 writev pwritev sendfile ftruncate fallocate fsync fdatasync fchmod flock".split())
 _CREATES = ("O_CREAT", "O_TRUNC", "O_WRONLY", "O_RDWR")
 
