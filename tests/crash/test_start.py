@@ -98,8 +98,13 @@ def judged(ran):
     yield from breaches(run_dir, [*acks, "step-00000003"])
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("count", [5, pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(5, marks=pytest.mark.timeout(300)),
+        pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(7200)]),
+    ],
+)
 def test_killed_and_failing_at_random_moments(case, place, count):
     found = breaches_at(case, place, judge, hows=lambda call: (KILL, ERRORS[call.number % 3]), count=count, only=is_below)
     assert not found, "\n".join(found)
