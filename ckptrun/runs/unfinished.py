@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STALE_SECONDS = 3600.0
-FILE = re.compile(
-    rf"\{names.TMP_PREFIX}(?:.*-)?(?:[0-9a-f]{{12}}|[0-9a-f]{{8}})", re.DOTALL
-)  # as all who write beside call theirs
+# A script's own, which may take as long as it likes: `checkpoints.cleanup` knows when it is over.
+_SAVE = rf"{names.STEP_PREFIX}\d{{8,}}-a\d{{4,}}-"
+# As all of ours call what they write beside its place.
+FILE = re.compile(rf"\{names.TMP_PREFIX}(?!{_SAVE})(?:.*-)?(?:[0-9a-f]{{12}}|[0-9a-f]{{8}})", re.DOTALL)
 
 
 def sweep(directory: str, now: float, names_of: re.Pattern[str] = FILE, *, after: float = STALE_SECONDS) -> None:

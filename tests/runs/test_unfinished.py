@@ -8,7 +8,14 @@ from ckptrun.runs import beside, branches, paths, pins, unfinished
 
 NOW = 1_800_000_000.0
 OLD, YOUNG = NOW - 3601, NOW - 3599
-LEFT = [".tmp-run.yaml-0123456789ab", ".tmp-0123456789ab", ".tmp-branch-digits-2-01234567", ".tmp-two\nlines-0123456789ab"]
+BRANCH = ".tmp-branch-digits-2-01234567"
+LEFT = [
+    ".tmp-step-00000007-0123456789abcdef.json-0123456789ab",
+    ".tmp-run.yaml-0123456789ab",
+    ".tmp-0123456789ab",
+    BRANCH,
+    ".tmp-two\nlines-0123456789ab",
+]
 NOT_LEFT = [
     "run.yaml",
     ".tmp-run.yaml",
@@ -46,10 +53,10 @@ def test_what_is_called_otherwise_stays(tmp_path, name):
     assert os.listdir(tmp_path) == [name]
 
 
-@pytest.mark.parametrize(("last", "left"), [(OLD, []), (YOUNG, [LEFT[2]])])
+@pytest.mark.parametrize(("last", "left"), [(OLD, []), (YOUNG, [BRANCH])])
 def test_a_directory_is_as_old_as_the_newest_in_it(tmp_path, last, left):
-    plant(tmp_path / LEFT[2], OLD, inside=[("checkpoints/a", OLD), ("checkpoints/b", last)])
-    os.utime(tmp_path / LEFT[2] / "checkpoints", (OLD, OLD))
+    plant(tmp_path / BRANCH, OLD, inside=[("checkpoints/a", OLD), ("checkpoints/b", last)])
+    os.utime(tmp_path / BRANCH / "checkpoints", (OLD, OLD))
     unfinished.sweep(os.fspath(tmp_path), NOW)
     assert os.listdir(tmp_path) == left
 
