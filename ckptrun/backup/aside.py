@@ -14,7 +14,7 @@ import msgspec
 
 from ckptrun import names
 from ckptrun.backup import copying
-from ckptrun.checkpoints import kinds, writing
+from ckptrun.checkpoints import kinds, using
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.model import Noun
 from ckptrun.policy import copies as policy
@@ -59,11 +59,11 @@ def set_aside(job: Job) -> Said:
     """
     run = paths.RunPaths(dir=job.run)
     source = os.path.join(job.run, job.source)
-    if who := writing.writers([source]):
+    if who := using.writer([source]):
         return Said(why=f"open for writing by {who}", again=True)
     home = os.path.join(run.attempt(job.attempt).dir, names.COPIES)
     os.makedirs(home, exist_ok=True)
-    _sweep(home)
+    _sweep(run, job.attempt)
     said = _copied(source, home, job)
     if said.copy and _is_ours(run, job):
         _remove_older(run, job.keep)
@@ -81,7 +81,7 @@ def _copied(source: str, home: str, job: Job) -> Said:
             shutil.rmtree(new)
             return Said(why=why)
         now = os.stat(source)
-        if _identity(now) != _identity(before) or writing.writers([source]):
+        if _identity(now) != _identity(before) or using.writer([source]):
             shutil.rmtree(new)
             return Said(why="it was written to meanwhile", again=True)
         try:
@@ -120,11 +120,18 @@ def _identity(state: os.stat_result) -> tuple[int, int, int, int]:
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
-def _sweep(home: str) -> None:
-    """What a killed one left."""
-    for name in os.listdir(home):
-        if name.startswith(names.TMP_PREFIX):
-            shutil.rmtree(os.path.join(home, name), ignore_errors=True)
+def _sweep(run: RunPaths, attempt: int) -> None:
+    """What a killed one left, of earlier attempts too."""
+    for home in (home for number, home in _homes(run).items() if number <= attempt):
+        for name in os.listdir(home):
+            if name.startswith(names.TMP_PREFIX):
+                shutil.rmtree(os.path.join(home, name), ignore_errors=True)
+
+
+def _homes(run: RunPaths) -> dict[int, str]:
+    """Where the copies of each attempt are that has any."""
+    homes = {number: os.path.join(run.attempt(number).dir, names.COPIES) for number in paths.attempts(run)}
+    return {number: home for number, home in homes.items() if os.path.isdir(home)}
 
 
 def _is_ours(run: RunPaths, job: Job) -> bool:
@@ -135,11 +142,8 @@ def _is_ours(run: RunPaths, job: Job) -> bool:
 
 def _remove_older(run: RunPaths, keep: int) -> None:
     """Of all attempts' copies, those that came before the ones that are kept: renamed first, so that none is half there."""
-    found = []
-    for number in paths.attempts(run):
-        home = os.path.join(run.attempt(number).dir, names.COPIES)
-        if os.path.isdir(home):
-            found += [(number, int(name), home) for name in os.listdir(home) if name.isdigit()]
+    homes = _homes(run)
+    found = [(number, int(name), homes[number]) for number in homes for name in os.listdir(homes[number]) if name.isdigit()]
     for _, number, home in sorted(found)[:-keep]:
         gone = os.path.join(home, f"{names.TMP_PREFIX}gone-{os.urandom(4).hex()}")
         os.rename(os.path.join(home, f"{number:04d}"), gone)

@@ -7,6 +7,8 @@ stays for the next try.
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import stat
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from ckptrun.checkpoints.reading import Broken
 from ckptrun.model import Checkpoint, Noun
 from ckptrun.policy import backup as policy
 from ckptrun.policy import order
-from ckptrun.runs import durable
+from ckptrun.runs import durable, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     Tell = Callable[[int], None]
 
 STAGING = ".restore-"  # + the backup's name; a name with a dot is no checkpoint's
+_STAGED = re.compile(rf"\{STAGING}.+", re.DOTALL)
+_STAGED_SECONDS = 86400.0  # after which nobody goes on with what was fetched of another
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 ABSENT, SAME, OTHER = "absent", "same", "other"
 
@@ -131,9 +135,10 @@ class Restorer:
         jobs: int,
         tell: Tell,
         set_aside: Callable[[list[str]], None] | None,
+        now: float,
     ) -> None:
         self._place, self._home, self._record, self._target = place, home, found, target
-        self._jobs, self._tell, self._set_aside = jobs, tell, set_aside
+        self._jobs, self._tell, self._set_aside, self._now = jobs, tell, set_aside, now
         self._staging = os.path.join(target.directory, STAGING + (home or found.name))
         self._fetched = 0
 
@@ -147,7 +152,8 @@ class Restorer:
         states = self._states()
         path = os.path.join(self._target.directory, self._record.entry)
         if all(state == SAME for state in states.values()):
-            return Restored(path=path, state="there", size=self._record.size)
+            notes = [] if dry_run else self._finished()
+            return Restored(path=path, state="there", size=self._record.size, notes=notes)
         self._require_free(states)
         if dry_run:
             return Restored(path=path, state="would be restored", size=self._record.size)
@@ -157,7 +163,7 @@ class Restorer:
         if in_the_way and self._set_aside is not None:
             self._set_aside(in_the_way)
         self._go_live([name for name, state in states.items() if state != SAME])
-        notes = [note for note in [self._pointed()] if note]
+        notes = self._finished()
         return Restored(path=path, state="restored", size=self._record.size, fetched=self._fetched, notes=notes)
 
     # --- what is there ---------------------------------------------------------------------------------------------------
@@ -300,11 +306,14 @@ class Restorer:
                 raise errors.CannotCreate(f"something else is in its place now: {durable.printable(target)}")
             os.rename(os.path.join(self._staging, name), target)
         durable.fsync_dir(self._target.directory)
-        for directory, _, _ in os.walk(self._staging, topdown=False):
-            try:
-                os.rmdir(directory)
-            except OSError:
-                pass  # something that we did not put there
+
+    def _finished(self) -> list[str]:
+        """What comes after, and what a kill may have left undone: all is in its place, and what was fetched is not needed any more."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+        unfinished.sweep(self._target.directory, self._now, _STAGED, after=_STAGED_SECONDS)
+        unfinished.sweep(self._target.directory, self._now)
+        note = self._pointed()
+        return [note] if note else []
 
     def _pointed(self) -> str:
         """Let the framework's own pointer lead to what was restored, where it leads nowhere."""

@@ -75,10 +75,10 @@ def why_not_now(item: Checkpoint) -> str:
     """Why a checkpoint cannot be trusted at this moment: a file that is rewritten in place is being written, or was torn."""
     if not policy.rewritten(item):
         return ""
-    from ckptrun.checkpoints import writing  # noqa: PLC0415  # for scripts that save in place
+    from ckptrun.checkpoints import using  # noqa: PLC0415  # for scripts that save in place
 
     paths = [os.path.join(item.directory, name) for name in item.files]
-    if who := writing.writers(paths):
+    if who := using.writer(paths):
         return f"{item.name} is open for writing by {who}"
     state, reason = verify.deep(item)
     return "" if state == names.COMPLETE else reason

@@ -9,7 +9,8 @@ hints       pointers, and metrics in small files
 manifest    checkpoint.json: the proof that one of ours is whole
 verify      is it whole? quickly by sizes and structure, deeply by every byte
 parts       which files a checkpoint is checked by, and against what; reader: several at a time
-seals       checksums of what others wrote, as it was when it was whole; writers: who is writing to it
+seals       checksums of what others wrote, as it was when it was whole
+using       who has files open, and who for writing
 indexes     shards by their list
 wholeness   what that means for each layout
 kinds       file formats that can be checked without loading them

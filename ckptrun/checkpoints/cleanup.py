@@ -1,4 +1,7 @@
-"""What killed saves left behind: moved to trash/ by one rename, then unlinked. Never that of the attempt that runs."""
+"""What killed saves left behind: moved to trash/ by one rename each. Never that of the attempt that runs.
+
+Unlinking is another's (`emptying`): a start does not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _OF_ATTEMPT = re.compile(rf"\{names.TMP_PREFIX}{names.STEP_PREFIX}\d{{8,}}-a(\d{{4,}})-[0-9a-f]+")
+_COPY = re.compile(rf"\{names.TMP_PREFIX}[0-9a-f]{{12}}")  # of an earlier version, on its way back to its name
 _POINTER = re.compile(rf"\{names.TMP_PREFIX}{names.LATEST}-[0-9a-f]+")
 
 
@@ -24,16 +28,15 @@ class Swept(Noun, frozen=True, kw_only=True):
 
 
 def sweep(checkpoints: str, trash: str, attempt: int, guard: Callable[[], None]) -> Swept:
-    """Remove what saves of attempts before `attempt` left in `checkpoints`, and what a prune or an earlier sweep left in `trash`.
+    """Move what saves of attempts before `attempt` left in `checkpoints` into the trash: `trash`, or one on their own filesystem.
 
     Raises:
         errors.LeaseLost: from `guard`, which is asked before each.
     """
     leftovers = _leftovers(checkpoints, attempt)
-    if not leftovers and not _names(trash) and not os.path.islink(checkpoints):
+    if not leftovers:
         return Swept()
     from ckptrun.checkpoints import remove  # noqa: PLC0415  # only where there is something to remove
-    from ckptrun.checkpoints import trash as trashes  # noqa: PLC0415  # as above
 
     removed, left = [], []
     here = remove.place(checkpoints, trash)
@@ -44,28 +47,23 @@ def sweep(checkpoints: str, trash: str, attempt: int, guard: Callable[[], None])
             removed.append(name)
         except OSError as error:
             left.append(f"{name} could not be removed: {error.strerror}")
-    for place in {here, trash}:
-        left.extend(trashes.empty(place))
     return Swept(removed=removed, left=left)
 
 
 def _leftovers(checkpoints: str, attempt: int) -> list[str]:
     of_attempts = [(name, found) for name in _names(checkpoints) if (found := _OF_ATTEMPT.fullmatch(name))]
     saves = [name for name, found in of_attempts if int(found[1]) < attempt]
-    return sorted(saves + [name for name in _names(checkpoints) if _POINTER.fullmatch(name)])
+    return sorted(saves + [name for name in _names(checkpoints) if _POINTER.fullmatch(name) or _COPY.fullmatch(name)])
 
 
 def _throw_away(name: str, checkpoints: str, place: str) -> None:
     from ckptrun.checkpoints import trash as trashes  # noqa: PLC0415  # as above
-    from ckptrun.checkpoints import unlinking  # noqa: PLC0415  # as above
 
     source = os.open(os.path.realpath(checkpoints), trashes.OPEN)
     try:
         fd = trashes.open_trash(place)
         try:
-            aside = trashes.fresh_name(name)
-            os.rename(name, aside, src_dir_fd=source, dst_dir_fd=fd)
-            unlinking.unlink(aside, fd)
+            os.rename(name, trashes.fresh_name(name), src_dir_fd=source, dst_dir_fd=fd)
         finally:
             os.close(fd)
     finally:

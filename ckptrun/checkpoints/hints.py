@@ -61,7 +61,7 @@ def vouched(directory: str, claims: Sequence[Claim]) -> set[str]:
         literal = catalogue.layout(layout)
         for pointer in literal.pointers if literal else ():
             if pointer.vouches:
-                found.add(_read(os.path.join(directory, pointer.name.replace("\\", "")), pointer.format))
+                found.add(leads_to(directory, Entry(name=pointer.name.replace("\\", "")), pointer))
     return found
 
 
@@ -90,20 +90,22 @@ def _pointing(layout: str, entries: Sequence[Entry], patterns: tuple[Layout, ...
 
 def leads_to(directory: str, entry: Entry, pointer: Pointer) -> str:
     """The name that stands in a pointer, "" if it cannot be read."""
-    path = os.path.join(directory, entry.name)
-    if not entry.link:
-        return _read(path, pointer.format)
     try:
-        return pointers.read(pointers.LINK, os.readlink(path))
-    except OSError:
-        return ""
-
-
-def _read(path: str, form: str) -> str:
-    try:
-        return pointers.read(form, reading.small(path, pointers.LARGEST).decode("utf-8", "surrogateescape"))
+        return surely_leads_to(directory, entry, pointer)
     except (Broken, OSError):
         return ""
+
+
+def surely_leads_to(directory: str, entry: Entry, pointer: Pointer) -> str:
+    """The name that stands in a pointer, "" if none does.
+
+    Raises:
+        Broken, OSError: it cannot be read.
+    """
+    path = os.path.join(directory, entry.name)
+    if entry.link:
+        return pointers.read(pointers.LINK, os.readlink(path))
+    return pointers.read(pointer.format, reading.small(path, pointers.LARGEST).decode("utf-8", "surrogateescape"))
 
 
 def _belongs(pointer: Pointer) -> bool:

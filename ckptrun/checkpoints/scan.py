@@ -287,7 +287,7 @@ def _listing(directory: str, patience: Patience) -> list[os.DirEntry[str]]:
 
 
 def _is_irrelevant(name: str) -> bool:
-    return name.startswith(".") and not name.startswith(names.TMP_PREFIX)
+    return name.startswith(".") and not name.startswith(names.TMP_PREFIX + names.STEP_PREFIX)
 
 
 def _is_passed_by(name: str, claimed: set[str]) -> bool:

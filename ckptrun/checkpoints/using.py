@@ -1,4 +1,7 @@
-"""Who has a checkpoint open: a look at the open files of all processes that we may look at, on this machine."""
+"""Who has files open: a look at the open files of all processes that we may look at, on this machine.
+
+Processes of other users and other machines are not seen; nothing is on systems without /proc.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,17 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _PROC = "/proc"
 
 
 def open_below(paths: Iterable[str]) -> dict[str, str]:
-    """Of these files and directories, those that are open, or something below them, each with who has it: `python3 (pid 7)`.
-
-    Processes of other users and other machines are not seen; nothing is on systems without /proc.
-    """
+    """Of these files and directories, those that are open, or something below them, each with who has it: `python3 (pid 7)`."""
     wanted = {os.path.realpath(path): path for path in paths}
     found: dict[str, str] = {}
     for pid in _pids() if wanted else ():
-        for name in _open_files(pid):
+        for name in {name for _, name in _open_files(pid)}:
             while name and name != os.sep and name not in wanted:
                 name = os.path.dirname(name)  # noqa: PLW2901  # a walk up the same path
             if name in wanted:
@@ -27,24 +27,52 @@ def open_below(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def writing(paths: Iterable[str]) -> dict[str, str]:
+    """Of these files, those that are open for writing, each with who has it."""
+    wanted = {os.path.realpath(path): path for path in paths}
+    found: dict[str, str] = {}
+    for pid in _pids() if wanted else ():
+        for number, name in _open_files(pid):
+            if name in wanted and _writes(pid, number):
+                found[wanted[name]] = _who(pid)
+    return found
+
+
+def writer(paths: Iterable[str]) -> str:
+    """A process that is writing to one of these files; "" if none is seen."""
+    return next(iter(writing(paths).values()), "")
+
+
 def _pids() -> list[str]:
-    try:
-        return [name for name in os.listdir(_PROC) if name.isdigit() and int(name) != os.getpid()]
-    except OSError:
-        return []
+    return [name for name in _listed(_PROC) if name.isdigit() and int(name) != os.getpid()]
 
 
-def _open_files(pid: str) -> set[str]:
-    found = set()
+def _listed(directory: str) -> list[str]:
     try:
-        for fd in os.listdir(f"{_PROC}/{pid}/fd"):
-            try:
-                found.add(os.readlink(f"{_PROC}/{pid}/fd/{fd}"))
-            except OSError:
-                continue  # closed meanwhile
+        return os.listdir(directory)
     except OSError:
-        pass  # gone, or another user's
-    return {name for name in found if name.startswith(os.sep)}
+        return []  # gone, or another user's
+
+
+def _open_files(pid: str) -> Iterator[tuple[str, str]]:
+    """The number and the path of each."""
+    for number in _listed(f"{_PROC}/{pid}/fd"):
+        try:
+            name = os.readlink(f"{_PROC}/{pid}/fd/{number}")
+        except OSError:
+            continue  # closed meanwhile
+        if name.startswith(os.sep):
+            yield number, name
+
+
+def _writes(pid: str, number: str) -> bool:
+    """By the flags that it was opened with (proc(5), fdinfo: octal)."""
+    try:
+        with open(f"{_PROC}/{pid}/fdinfo/{number}", encoding="ascii") as file:
+            flags = next((line for line in file if line.startswith("flags:")), "flags: 0")
+    except OSError:
+        return False  # closed meanwhile
+    return bool(int(flags.split()[1], 8) & os.O_ACCMODE)
 
 
 def _who(pid: str) -> str:

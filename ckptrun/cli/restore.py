@@ -120,7 +120,7 @@ def _restored(
     place: Place, home: str, found: Record, target: Target, *, jobs: int, aside: Aside | None, dry_run: bool
 ) -> Restored:
     with moving.moving(f"restoring {found.name}", found.size, desk.err(), words.say) as tell:
-        work = restoring.Restorer(place, home, found, target, jobs=jobs, tell=tell, set_aside=aside)
+        work = restoring.Restorer(place, home, found, target, jobs=jobs, tell=tell, set_aside=aside, now=desk.now())
         return _guarded(lambda: work.restore(dry_run=dry_run), place)
 
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ckptrun import names
-from ckptrun.checkpoints import parts, seals, wholeness, writers
+from ckptrun.checkpoints import parts, seals, using, wholeness
 from ckptrun.checkpoints.reader import Reader
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.checkpoints.seals import Seal, SealedFile
@@ -89,7 +89,7 @@ def _one(item: Checkpoint, old: Seal | Broken | None, wish: Wish, now: Callable[
     made = _read(item, parts.plan(item, deep=True).parts, files, before, reader)
     if seals.stamps(item.directory, wholeness.files(item)) != before:
         raise _No(REFUSED, "it was written to while it was read")
-    board = beside.place(beside.boards(item.directory, names.SEALS))
+    board = beside.place(beside.boards(item.directory, names.SEALS), now())
     fresh = Seal(
         path=board.relative(item.path),
         layout=item.layout,
@@ -118,7 +118,7 @@ def _at_rest(item: Checkpoint) -> tuple[list[str], dict[str, seals.Stamp]]:
     if item.state != names.COMPLETE:
         raise Broken(item.state, item.reason)
     files = wholeness.files(item)
-    busy = writers.writing([os.path.join(item.directory, name) for name in files])
+    busy = using.writing([os.path.join(item.directory, name) for name in files])
     if busy:
         path, who = min(busy.items())
         raise _No(REFUSED, f"{who} is writing to {os.path.relpath(path, item.directory)}")

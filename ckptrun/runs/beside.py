@@ -11,11 +11,11 @@ import re
 
 from ckptrun import names
 from ckptrun.model import Noun
-from ckptrun.runs import durable, paths
+from ckptrun.runs import durable, paths, unfinished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _ODD = re.compile(r"[^A-Za-z0-9._=-]+")
 
@@ -45,8 +45,8 @@ def boards(directory: str, kind: str) -> list[Board]:
     return [Board(base=base, directory=os.path.join(base, names.SIDE, kind), real=True) for base in bases]
 
 
-def place(where: Sequence[Board]) -> Board:
-    """The board that a new file goes to, its directory made durably.
+def place(where: Sequence[Board], now: float) -> Board:
+    """The board that a new file goes to, its directory made durably, and without what was left half-written there.
 
     Raises:
         errors.CannotCreate, errors.IoFailure: none of them can be written to.
@@ -55,6 +55,7 @@ def place(where: Sequence[Board]) -> Board:
     for directory in (os.path.dirname(board.directory), board.directory):
         if paths.make_directory(directory):
             paths.sync_parent(directory)
+    unfinished.sweep(board.directory, now)
     return board
 
 
@@ -72,6 +73,17 @@ def known(where: Sequence[Board], candidates: Sequence[str]) -> dict[str, str]:
             if os.path.basename(file) in there:
                 found.setdefault(path, file)
     return found
+
+
+def others(board: Board, candidates: Iterable[str]) -> list[str]:
+    """The files of a board that are about none of these paths.
+
+    Raises:
+        errors.IoFailure: the directory could not be read.
+    """
+    there = _listed(board.directory)
+    mine = {os.path.basename(board.file(path)) for path in candidates} if there else set()
+    return [os.path.join(board.directory, name) for name in sorted(there - mine) if not name.startswith(names.TMP_PREFIX)]
 
 
 def _key(relative: str) -> str:

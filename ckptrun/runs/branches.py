@@ -6,7 +6,7 @@ import os
 
 from ckptrun import names
 from ckptrun.model import Noun
-from ckptrun.runs import documents, durable, paths, records
+from ckptrun.runs import documents, durable, paths, records, unfinished
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def record(parent: RunPaths, checkpoint: str, run: RunPaths, *, by: str, now: fl
     """
     if paths.make_directory(parent.branches):
         paths.sync_parent(parent.branches)
+    unfinished.sweep(parent.branches, now)
     path = os.path.join(parent.branches, run.name + _SUFFIX)
     made = Branch(
         run=run.name,

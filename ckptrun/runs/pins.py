@@ -43,7 +43,7 @@ def pin(where: Sequence[Board], path: str, *, by: str, now: float, reason: str =
     Raises:
         errors.CannotCreate, errors.IoFailure: it could not be written.
     """
-    board = beside.place(where)
+    board = beside.place(where, now)
     made = Pin(path=board.relative(path), created=records.now_text(now), by=by, reason=reason)
     durable.replace(board.file(path), documents.encode(made))
     return made

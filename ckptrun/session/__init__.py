@@ -9,7 +9,7 @@ environment   the variables and templates (pure)
 group         several tasks of one attempt, on one or many nodes: leading, following
 ground        what the supervisor needs from the run while the attempt lives
 scheduler     why we are stopped, and being started again
-keeping       retention: what is removed while it runs and at its end (pruning, thinning, permission do it for `prune`, too)
+keeping       retention: what is removed while it runs and at its end (pruning, thinning, permission, forgetting do it for `prune`, too)
 backing       backups while it runs and at its end, fetched back where there is nothing (helper: the process that does it)
 copies        earlier versions of a file that is rewritten in place
 ending        was it complete, what is safe, what to tell

@@ -345,7 +345,7 @@ def _warn_of_a_full_disk(scene: Scene, last: Checkpoint | None) -> None:
 
 
 def _sweep(scene: Scene, number: int, held: Lease) -> list[str]:
-    """Remove what killed saves of earlier attempts left; what was removed."""
+    """Move what killed saves of earlier attempts left into the trash, which is emptied once the command runs; what was moved."""
     from ckptrun.checkpoints import cleanup  # noqa: PLC0415  # a first attempt has nothing to sweep
 
     swept = cleanup.sweep(scene.paths.checkpoints, scene.paths.trash, number, held.require)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun import errors, names
-from ckptrun.checkpoints import linking, manifest, scan, verify
+from ckptrun.backup import copying
+from ckptrun.checkpoints import manifest, scan, verify
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.model import Noun
 from ckptrun.policy import branch as policy
 from ckptrun.policy import resume
-from ckptrun.runs import branches, durable, paths, records
+from ckptrun.runs import branches, durable, paths, records, unfinished
 from ckptrun.runs.paths import RunPaths
 from ckptrun.session.attempt import tracker_ids
 
@@ -92,6 +93,7 @@ def branch(asked: Asked, now: float) -> Made:
     building = RunPaths(
         dir=os.path.join(os.path.dirname(asked.run.dir), f"{names.TMP_PREFIX}branch-{asked.run.name}-{os.urandom(4).hex()}")
     )
+    unfinished.sweep(os.path.dirname(asked.run.dir), now)  # of branches that were killed
     note = ""
     done = False
     try:
@@ -129,13 +131,33 @@ def _put(asked: Asked, building: RunPaths) -> tuple[str, dict[str, int]]:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if own and os.path.basename(name) == names.MANIFEST and name.count(os.sep) == 1:
             continue
-        way = linking.put(os.path.join(item.directory, name), target, link=own)
+        way = _put_file(os.path.join(item.directory, name), target, link=own)
         how[way] = how.get(way, 0) + 1
     if own:
         _write_manifest(asked, building)
     for directory, _, _ in os.walk(building.checkpoints):
         durable.fsync_dir(directory)
     return os.path.relpath(item.path, item.directory), how
+
+
+def _put_file(source: str, target: str, *, link: bool) -> str:
+    """Make `target`, which is not there, hold what `source` holds, durably; how."""
+    old = copying.open_source(source)
+    try:
+        new = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            shared = copying.share(old, new)
+            if link and not shared and copying.link(os.path.realpath(source), target):
+                return copying.LINK
+            if not shared:
+                copying.copy(old, new, lambda _: None)
+            os.fchmod(new, os.fstat(old).st_mode & 0o777)
+            os.fsync(new)
+        finally:
+            os.close(new)
+    finally:
+        os.close(old)
+    return copying.REFLINK if shared else copying.COPY
 
 
 def _write_manifest(asked: Asked, building: RunPaths) -> None:

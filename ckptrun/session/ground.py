@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ckptrun import errors, names
 from ckptrun.runs import control
+from ckptrun.session import resuming, scheduler
 from ckptrun.session import scene as scenes
-from ckptrun.session import scheduler
 
 if TYPE_CHECKING:
+    import subprocess
+
     from ckptrun.model import Checkpoint, Request
     from ckptrun.runs.lease import Lease
     from ckptrun.runs.ledger import Ledger
@@ -30,6 +32,7 @@ class Ground:
         self._scene, self._lease, self._ledger = scene, lease, ledger
         self._attempt, self._started, self._local_dir = attempt, started, local_dir
         self._keeper: Keeper | None = None
+        self._emptying: subprocess.Popen[bytes] | None = None
         self.troubles: list[str] = []
         self._copier: Copier | None = None
 
@@ -45,6 +48,8 @@ class Ground:
         except (errors.CkptrunError, OSError) as error:
             self._trouble(f"the heartbeat could not be written: {error}")
             return True
+        if self._emptying is not None:
+            self._emptying.poll()  # or it stays a zombie
         if held and self._scene.config.retains:
             self._retention().now_and_then()
         if held and self._scene.config.backup_to:
@@ -108,10 +113,20 @@ class Ground:
         if event == "signal" and fields.get("signal") in scheduler.FROM_OUTSIDE:
             self._scene.place.signalled()
         self._try("the ledger", lambda: self._ledger.append(event, **fields))
+        if event == "command_started":
+            self._try("the trash", self._empty_trash)
         if event == "checkpoint" and self._scene.config.retains:
             self._retention().look()
         if event == "checkpoint" and self._scene.config.backup_to:
             self._back_up()
+
+    def _empty_trash(self) -> None:
+        """Have what killed saves and prunes left unlinked; the command has not waited for that."""
+        if not (resuming.holds_something(self._scene.paths.trash) or os.path.islink(self._scene.paths.checkpoints)):
+            return
+        from ckptrun.session import keeping  # noqa: PLC0415  # not before the script has started
+
+        self._emptying = keeping.empty_trash(self._scene.paths)
 
     def _retention(self) -> Keeper:
         if self._keeper is None:

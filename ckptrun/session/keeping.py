@@ -5,14 +5,15 @@ Only its holder does this, only renames happen here, and nothing that goes wrong
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
 from ckptrun import errors
-from ckptrun.checkpoints import emptying
+from ckptrun.checkpoints import emptying, remove
 from ckptrun.policy import keeping
 from ckptrun.report import gather
-from ckptrun.session import pruning, thinning
+from ckptrun.session import pruning, resuming, thinning
 
 if TYPE_CHECKING:
     import subprocess
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ckptrun.checkpoints.remove import Moved
     from ckptrun.runs.lease import Lease
     from ckptrun.runs.ledger import Ledger
+    from ckptrun.runs.paths import RunPaths
     from ckptrun.session.scene import Scene
 
 AT_LEAST = 60.0  # seconds between two looks that no save asked for
@@ -28,7 +30,10 @@ _SHARE = 1000  # and at least so many times as long as the last look took
 
 
 class Keeper:
-    """Applies the retention of one attempt; `trouble` is told, in one sentence each, what could not be done."""
+    """Applies the retention of one attempt; `trouble` is told, in one sentence each, what could not be done.
+
+    While a training runs nothing is synced here: the process that unlinks does that first.
+    """
 
     def __init__(
         self, scene: Scene, lease: Lease, ledger: Ledger, trouble: Callable[[str], None], *, ended: bool = False
@@ -38,13 +43,20 @@ class Keeper:
         self._policy = keeping.of(scene.config)
         self._next = time.monotonic() + AT_LEAST
         self._emptying: subprocess.Popen[bytes] | None = None
+        self._gone: pruning.Place | None = None  # from which something was removed, whose seals go once that is durable
 
     def now_and_then(self) -> None:
         """For saves that nobody reports, and for what was too young last time."""
-        if self._emptying is not None:
-            self._emptying.poll()  # or it stays a zombie
+        if self._emptying is not None and self._emptying.poll() == 0:  # asked also because it stays a zombie otherwise
+            self._forget()
         if time.monotonic() >= self._next:
             self.look()
+
+    def _forget(self) -> None:
+        """Remove the seals of what is gone for good: the directories have been synced."""
+        gone, self._gone = self._gone, None
+        for line in pruning.tidied(gone, float(self._scene.clock())) if gone else ():
+            self._trouble(f"retention: {line}")
 
     def look(self) -> None:
         """Remove what the settings do not keep."""
@@ -67,12 +79,15 @@ class Keeper:
             self._trouble(f"retention: {note}")
         if not (decision.remove or decision.thin):
             return
-        done = pruning.carry_out(place, decision, self._lease.require, now=now, sync=False)
-        thinned = thinning.thin(decision.thin, place.trash, self._lease.require, by="", now=now, sync=False)
+        done = pruning.carry_out(place, decision, self._lease.require, now=now, sync=self._ended)
+        thinned = thinning.thin(decision.thin, place.trash, self._lease.require, by="", now=now, sync=self._ended)
         self._tell(done, thinned)
         if self._emptying is None or self._emptying.poll() is not None:
             directories = dict.fromkeys((*done.directories, *thinned.directories))
             self._emptying = emptying.begin(pruning.waiting(place), directories, detached=False)
+            self._gone = place
+        if self._ended:
+            self._forget()
 
     def _tell(self, done: Moved, thinned: Moved) -> None:
         for line in (*done.left, *thinned.left):
@@ -81,6 +96,13 @@ class Keeper:
             removed, thin = (pruning.inside(self._scene.paths, moved) for moved in (done.moved, thinned.moved))
             self._ledger.append(pruning.PRUNED, removed=removed, thinned=thin)
             self._scene.say(f"retention: removed {', '.join(removed) or 'nothing'}", level=1)
+
+
+def empty_trash(run: RunPaths) -> subprocess.Popen[bytes] | None:
+    """Begin to unlink what a killed save or prune left in the trash of a run, if there is any. Others may do so at the same time."""
+    places = sorted({run.trash, remove.place(run.checkpoints, run.trash)})
+    waiting = [each for each in places if resuming.holds_something(each)]
+    return emptying.begin(waiting, [os.path.realpath(run.checkpoints)], detached=False) if waiting else None
 
 
 def at_the_end(scene: Scene, lease: Lease, ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ckptrun import errors, names
-from ckptrun.runs import control, ledger, records
+from ckptrun.runs import control, durable, ledger, paths, records
 from ckptrun.session import attempt as attempts
 from ckptrun.session import ending, resuming
 from ckptrun.session import scene as scenes
@@ -30,6 +30,7 @@ def close_leftovers(scene: Scene, held: Lease) -> list[AttemptRecord]:
     if not history:
         return history
     ended, reported = _end_strays(scene, history)
+    durable.sweep(scene.paths.attempt(paths.attempts(scene.paths)[-1]).dir)
     closed = [_close(scene, record) if not record.outcome else record for record in history]
     events: list[tuple[str, dict[str, Any]]] = [("stray_ended", {"process": line}) for line in ended] + [
         ("stray_left", {"process": line}) for line in reported

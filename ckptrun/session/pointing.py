@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ckptrun import errors
 from ckptrun.checkpoints import hints
+from ckptrun.checkpoints.reading import Broken
 from ckptrun.layouts import pointers
 from ckptrun.layouts.catalogue import OWN
 from ckptrun.policy.retention import YOUNG_SECONDS
@@ -52,7 +53,13 @@ def _in_place(directory: str, layout: str, items: Sequence[Checkpoint], before: 
         yield from ((item.path, f"{item.name} stays: its directory could not be listed: {error.strerror}") for item in items)
         return
     for entry, pointer in found:
-        named = hints.leads_to(directory, entry, pointer)
+        try:
+            named = hints.surely_leads_to(directory, entry, pointer)
+        except FileNotFoundError:
+            continue
+        except (Broken, OSError) as error:  # nobody knows what it leads to
+            yield from ((item.path, f"{item.name} stays: {entry.name} cannot be read: {_why(error)}") for item in items)
+            return
         led = {item.path for item in items if named in (item.name, *item.entries)}
         yield from ((path, f"{os.path.basename(path)} stays: {entry.name} leads to it since it was judged") for path in led)
         gone = [item for item in items if item.path not in led]
@@ -66,8 +73,11 @@ def _mended(
     try:
         _rewrite(os.path.join(directory, entry.name), pointer.format, {item.name for item in gone}, before)
     except (OSError, errors.CkptrunError) as error:
-        why = error.message if isinstance(error, errors.CkptrunError) else error.strerror or str(error)
-        yield from ((item.path, f"{item.name} stays, as {entry.name} lists it: {why}") for item in gone)
+        yield from ((item.path, f"{item.name} stays, as {entry.name} lists it: {_why(error)}") for item in gone)
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _rewrite(path: str, form: str, gone: set[str], before: float) -> None:

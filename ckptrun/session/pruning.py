@@ -12,13 +12,14 @@ import msgspec
 
 from ckptrun import errors, names
 from ckptrun.checkpoints import remove, trash, using, verify
+from ckptrun.layouts.catalogue import OWN
 from ckptrun.model import Checkpoint, Identity, Noun
 from ckptrun.policy import retention, roles
 from ckptrun.policy.gates import Around
 from ckptrun.report import gather
-from ckptrun.runs import branches, ledger, records
+from ckptrun.runs import branches, ledger, records, unfinished
 from ckptrun.runs import paths as run_paths
-from ckptrun.session import permission, pointing, thinning
+from ckptrun.session import forgetting, permission, pointing, resuming, thinning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -90,6 +91,7 @@ def prune(run: RunPaths | None, look: Callable[[], Place], asked: Asked, *, cloc
             done = carry_out(place, decision, allowed, now=clock())
             thinned = thinning.thin(decision.thin, place.trash, allowed, by=asked.by, now=clock())
             troubles = _write_down(run, done.moved, thinned.moved, allowed, asked.by, clock)
+            troubles += tidied(place, clock())
             return Pruned(
                 place=place, decision=_as_done(decision, done.moved, gone, troubles), left=[*done.left, *thinned.left]
             )
@@ -159,9 +161,22 @@ def finish(place: Place) -> list[str]:
     return [line for each in place.trashes for line in trash.empty(each)]
 
 
+def tidied(place: Place, now: float) -> list[str]:
+    """Remove what is left of checkpoints that are gone, and what was left half-written; what could not be, with the reason."""
+    directories = sorted({item.directory for item in place.checkpoints if item.layout != OWN.name})
+    for directory in directories:
+        unfinished.sweep(directory, now)
+    there = [item.path for item in place.checkpoints if _is_there(item)]
+    return forgetting.forget(directories, there, now)
+
+
+def _is_there(item: Checkpoint) -> bool:
+    return any(os.path.lexists(os.path.join(item.directory, name)) for name in item.entries or item.files)
+
+
 def waiting(place: Place) -> list[str]:
     """The trashes in which something lies."""
-    return [each for each in place.trashes if _holds(each)]
+    return [each for each in place.trashes if resuming.holds_something(each)]
 
 
 def same_disk(one: Place, other: Place) -> bool:
@@ -252,11 +267,3 @@ def _free(place: Place) -> int | None:
     except OSError:
         return None
     return disk.f_bavail * disk.f_frsize
-
-
-def _holds(directory: str) -> bool:
-    try:
-        with os.scandir(directory) as found:
-            return next(found, None) is not None
-    except OSError:
-        return False

@@ -11,7 +11,7 @@ import msgspec
 from ckptrun import errors, names
 from ckptrun.checkpoints import manifest, remove
 from ckptrun.layouts.catalogue import OWN
-from ckptrun.runs import beside, pins
+from ckptrun.runs import beside, pins, unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,6 +66,7 @@ def _mark(each: Thinned, *, by: str, now: float) -> None:
     if item.layout != OWN.name:
         pins.pin(beside.boards(item.directory, names.THINNED), item.path, by=by, now=now, reason="prune --thin")
         return
+    unfinished.sweep(item.path, now)
     found = manifest.read(item.path)
     going = {name.removeprefix(item.name + os.sep) for name in each.files}
     stay = [entry for entry in found.files if entry.path not in going]

@@ -10,7 +10,7 @@ import msgspec
 
 from ckptrun import errors, names
 from ckptrun.model import Noun
-from ckptrun.runs import documents, durable
+from ckptrun.runs import documents, durable, unfinished
 from ckptrun.state import dtypes
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def write(path: str, columns: Sequence[Column], about: Mapping[str, Any], *, not
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
     except OSError as error:
         raise durable.io_error(error, path, creating=True) from error
+    unfinished.sweep(directory, os.fstat(fd).st_mtime)
     try:
         with open(fd, "w+b") as file:
             if path.endswith(SUFFIXES[0]):

@@ -39,7 +39,7 @@ class World:
     def restore(self, place, at="", run=None, force=None):
         home, found = restoring.newest(place, at)
         target = restoring.target_in_run(found, (run or self.run).dir)
-        work = restoring.Restorer(place, home, found, target, jobs=2, tell=lambda _: None, set_aside=force)
+        work = restoring.Restorer(place, home, found, target, jobs=2, tell=lambda _: None, set_aside=force, now=0.0)
         return work.restore()
 
 

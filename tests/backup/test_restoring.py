@@ -199,7 +199,7 @@ def test_a_framework_s_pointer_leads_to_what_was_restored(world, tmp_path, layou
     place = local.LocalPlace(str(tmp_path / "safe"))
     home, found = restoring.newest(place)
     target = restoring.Target(root=str(new), directory=str(new))
-    restoring.Restorer(place, home, found, target, jobs=1, tell=lambda _: None, set_aside=None).restore()
+    restoring.Restorer(place, home, found, target, jobs=1, tell=lambda _: None, set_aside=None, now=0.0).restore()
     assert contents(new) == {
         "epoch_3.pth": b"\x80\x02" + b"x" * 100 + b".",
         name: text.format(directory=new).encode(),

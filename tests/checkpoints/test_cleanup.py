@@ -6,7 +6,7 @@ import pytest
 import support
 
 from ckptrun import errors
-from ckptrun.checkpoints import cleanup
+from ckptrun.checkpoints import cleanup, trash
 
 
 def test_leftovers_of_ended_attempts_go(home, tmp_path):
@@ -33,25 +33,25 @@ def test_leftovers_of_ended_attempts_go(home, tmp_path):
     assert len(asked) == 3
     left = {".tmp-mine", ".tmp-step-x", ".tmp-step-00000009-a0003-0a1b2c3d", "step-00000005", "latest"}
     assert set(os.listdir(home.checkpoints)) == left
+    assert len(os.listdir(home.trash)) == 3
+    assert trash.empty(home.trash) == []
     assert (victim / "precious").exists()
     assert os.listdir(home.trash) == []
 
 
-def test_a_planted_link_is_unlinked_and_not_followed(home, tmp_path):
+def test_a_copy_on_its_way_back_to_its_name_goes(home):
+    support.write_files(home.checkpoints, {".tmp-0123456789ab": "half", ".tmp-0123456789abc": "another's"})
+    swept = cleanup.sweep(home.checkpoints, home.trash, 2, lambda: None)
+    assert (swept.removed, os.listdir(home.checkpoints)) == ([".tmp-0123456789ab"], [".tmp-0123456789abc"])
+
+
+def test_a_planted_link_is_moved_and_not_followed(home, tmp_path):
     victim = tmp_path / "victim"
     support.write_files(victim, {"precious": "1"})
     os.symlink(victim, os.path.join(home.checkpoints, ".tmp-step-00000007-a0001-0a1b2c3d"))
-    os.mkdir(home.trash)
-    os.symlink(victim, os.path.join(home.trash, "old"))
     cleanup.sweep(home.checkpoints, home.trash, 2, lambda: None)
-    assert (victim / "precious").exists()
-    assert os.listdir(home.trash) == []
-
-
-def test_what_an_earlier_sweep_left_in_the_trash_goes(home):
-    support.write_files(home.trash, {"a/b/c": "1", "d": "1"})
-    assert cleanup.sweep(home.checkpoints, home.trash, 2, lambda: None) == cleanup.Swept()
-    assert os.listdir(home.trash) == []
+    assert [os.path.islink(os.path.join(home.trash, name)) for name in os.listdir(home.trash)] == [True]
+    assert os.listdir(victim) == ["precious"]
 
 
 def test_without_the_lease_nothing_is_removed(home):

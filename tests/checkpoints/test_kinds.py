@@ -206,6 +206,14 @@ def test_a_flipped_byte_in_the_data(tmp_path, write, name):
     assert seen == len(places) > 0
 
 
+@pytest.mark.parametrize("length", [0x80, 0x280, 0x8080])
+def test_safetensors_that_begin_as_pickles_do(tmp_path, length):
+    """The length of the header comes first, whose lowest byte may be any multiple of eight."""
+    header = b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'.ljust(length)
+    (tmp_path / "m.safetensors").write_bytes(length.to_bytes(8, "little") + header + b"\1")
+    assert state(tmp_path / "m.safetensors") == names.COMPLETE
+
+
 @pytest.mark.parametrize("name", ["m.npz", "m.npy", "m.safetensors", "m.h5", "m.json", "m.keras", "m.zip"])
 @pytest.mark.parametrize("body", [b"\0" * 5000, b"garbage" * 500, b"<html>not found</html>"])
 def test_a_name_that_promises_more_than_the_file_holds(tmp_path, name, body):

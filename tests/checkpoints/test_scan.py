@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+import support
 
 from ckptrun import errors, names
 from ckptrun.checkpoints import scan, verify
@@ -257,3 +258,24 @@ def test_a_moved_run_is_the_same(home, tmp_path):
     found = scan.scan_run(str(there / "checkpoints"), str(there / "attempts"))
     assert [verify.deep(item)[0] for item in found] == ["complete", "complete"]
     assert all(item.path.startswith(str(there)) for item in found)
+
+
+def test_what_ckptrun_left_half_written_is_no_checkpoint(tmp_path):
+    """Of a mean, of a pointer, of a file that was being put back, of a branch, of a restore."""
+    for name in (
+        "epoch_1.pt",
+        "epoch_2.pt",
+        ".tmp-epoch_3.pt-0123456789ab",
+        ".tmp-checkpoint-000000000123",
+        ".tmp-checkpoint-000000000456",
+        ".tmp-0123456789ab",
+    ):
+        support.write_files(tmp_path, {f"out/{name}": b"\x80\x02}q\x00."})
+    support.write_files(
+        tmp_path, {"out/.tmp-branch-b-01234567/checkpoints/epoch_9.pt": "1", "out/.restore-x/epoch_8.pt": "1"}
+    )
+    support.write_files(
+        tmp_path, {"out/.tmp-gone-01234567/mp_rank_00_model_states.pt": "1"}
+    )  # DeepSpeed's, by what is inside
+    found = scan.look_directory(str(tmp_path / "out")).checkpoints
+    assert [item.name for item in found] == ["epoch_1.pt", "epoch_2.pt"]

@@ -36,8 +36,14 @@ MUTATING = tuple(
 )
 ERRORS = ("ENOSPC", "EIO", "EDQUOT")
 MARK = "/ckptrun: the imports are done"  # os.access of this path in a script begins the part that is struck
+_KILLED = "+++ killed by SIGKILL"
 _HEX = re.compile(rb"(?:\\x[0-9a-f]{2})+")
 _LINE = re.compile(r"(\d+) +(\w+)\((.*)", re.DOTALL)
+_RETURNED = re.compile(r"\) += -?\d")
+_DESCRIBED = re.compile(r"<(/[^>]*)>")
+_NAMED = re.compile(r'<(/[^>]*)>, |"([^"]*)"')
+_RANDOM = re.compile(r"(?<=-)(?:[0-9a-f]{12,16}|[0-9a-f]{8})\b|\d+")  # which of two is emptied first is not known either
+_BY_DESCRIPTOR = frozenset("write pwrite64 writev pwritev sendfile ftruncate fallocate fsync fdatasync fchmod flock".split())
 _CREATES = ("O_CREAT", "O_TRUNC", "O_WRONLY", "O_RDWR")
 
 
@@ -47,6 +53,11 @@ class Call(NamedTuple):
     name: str
     number: int
     text: str
+    moment: tuple[str, str, int] = (
+        "",
+        "",
+        0,
+    )  # what it is whatever its number: name, what it is done to, which one of those
 
     def __str__(self) -> str:
         return f"{self.name} #{self.number}: {self.text[:200]}"
@@ -60,7 +71,8 @@ class Ran(NamedTuple):
     stdout: str
     stderr: str
     trace: list[str]  # decoded lines
-    fired: bool  # the call was struck
+    fired: bool  # something was struck
+    hits: frozenset[tuple[str, str, int]] = frozenset()  # the moments of the calls that were
 
     @property
     def silent(self) -> bool:
@@ -69,7 +81,10 @@ class Ran(NamedTuple):
 
 
 class Case:
-    """`prepare(root)` makes a world in an empty directory; `argv(root)` runs in it with `env(root)` added to the environment."""
+    """`prepare(root)` makes a world in an empty directory; `argv(root)` runs in it with `env(root)` added to the environment.
+
+    `alone`: it sees no other processes, where that can be had: reading of each is calls of an open, as many as there are just now.
+    """
 
     def __init__(
         self,
@@ -79,9 +94,11 @@ class Case:
         *,
         mark: str = MARK,
         also: tuple[str, ...] = (),
+        alone: bool = False,
     ) -> None:
         self.prepare = prepare
         self._argv, self._env, self._mark, self._also = argv, env, mark, also
+        self._around = _alone() if alone else []
 
     def calls(self, place: object, names: tuple[str, ...] = MUTATING) -> list[Call]:
         """Every mutating call below the world (or a path that holds one of `also`), after the mark (all, if it is ""), in order."""
@@ -135,13 +152,13 @@ class Case:
             options += ["-e", expression]
         env = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", **self._env(root)}
         try:
-            done = support.run([strace(), *options, *self._argv(root)], cwd=root, env=env)
+            done = support.run([*self._around, strace(), *options, *self._argv(root)], cwd=root, env=env)
             with open(trace, "rb") as file:
                 lines = list(_joined(_decoded(line) for line in file.read().splitlines()))
         finally:
             os.unlink(trace)
-        fired = any("(INJECTED)" in line or "+++ killed by SIGKILL" in line for line in lines)
-        return Ran(root, done.returncode, done.stdout, done.stderr, lines, fired)
+        hits = frozenset(_hits(lines, root))
+        return Ran(root, done.returncode, done.stdout, done.stderr, lines, bool(hits), hits)
 
 
 def strace() -> str:
@@ -154,21 +171,59 @@ def strace() -> str:
     return found
 
 
+def _alone() -> list[str]:
+    """What starts a command in a process namespace of its own, with a /proc of its own; nothing where that may not be done."""
+    around = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+    tried = subprocess.run([*around, "true"], check=False, capture_output=True) if shutil.which("unshare") else None
+    return around if tried and not tried.returncode else []
+
+
 def _calls(trace: list[str], places: tuple[str, ...], names: tuple[str, ...], mark: str) -> Iterator[Call]:
-    counts: dict[tuple[str, str], int] = {}
     begun = not mark
     seen = set()
+    for _, call in _all(trace, places[0]):
+        begun = begun or mark in call.text
+        reads = call.name in ("open", "openat") and not any(flag in call.text for flag in _CREATES)
+        inside = begun and call.name in names and any(place in call.text for place in places)
+        if inside and not reads and (call.name, call.number) not in seen:
+            seen.add((call.name, call.number))
+            yield call
+
+
+def _all(trace: list[str], root: str) -> Iterator[tuple[str, Call]]:
+    """Every call with the process that made it."""
+    counts: dict[tuple[str, str], int] = {}
+    which: dict[tuple[str, str], int] = {}
     for line in trace:
         found = _LINE.match(line)
         if not found:
             continue
         pid, name, rest = found.groups()
+        what = _done_to(name, rest, root)
         counts[pid, name] = number = counts.get((pid, name), 0) + 1
-        begun = begun or mark in rest
-        reads = name in ("open", "openat") and not any(flag in rest for flag in _CREATES)
-        if begun and name in names and any(place in rest for place in places) and not reads and (name, number) not in seen:
-            seen.add((name, number))
-            yield Call(name, number, rest)
+        which[name, what] = nth = which.get((name, what), 0) + 1
+        yield pid, Call(name, number, rest, (name, what, nth))
+
+
+def _done_to(name: str, rest: str, root: str) -> str:
+    """What a call is done to, without what is another thing each time: the world's place, descriptors, random names, what is written."""
+    found = (
+        _DESCRIBED.findall(rest)[:1]
+        if name in _BY_DESCRIPTOR
+        else [each for pair in _NAMED.findall(rest) for each in pair if each]
+    )
+    return _RANDOM.sub("*", " ".join(found).replace(root, ""))
+
+
+def _hits(trace: list[str], root: str) -> Iterator[tuple[str, str, int]]:
+    """The moments that were struck: whose call was not made, or at which somebody was killed."""
+    killed = {line.split()[0] for line in trace if _KILLED in line}
+    last: dict[str, Call] = {}
+    for pid, call in _all(trace, root):
+        last[pid] = call
+        if "(INJECTED)" in call.text:
+            yield call.moment
+    yield from (last[pid].moment for pid in killed & {*last} if not _RETURNED.search(last[pid].text))
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:

@@ -7,11 +7,14 @@ to the end, and no error is silent.
 import os
 import re
 import shutil
+import sys
 import tempfile
 
 import pytest
 import support
 from crash.harness import ERRORS, Case
+from crash.moments import KILL, MANY, is_below
+from crash.moments import breaches as breaches_at
 from crash.promise import breaches
 
 SCRIPT = """\
@@ -55,22 +58,11 @@ def place():
     shutil.rmtree(path)
 
 
-def struck(case, place, calls, errors):
-    """Every breach of the promise when `calls` are struck: by a kill for each, and by each of `errors(call)`."""
-    missed = 0
-    for call in calls:
-        with case.killed(place, call) as ran:
-            missed += not ran.fired
-            yield from (f"killed at {call}: {breach}" for breach in judged(ran))
-        for error in errors(call):
-            with case.failed(place, call, error) as ran:
-                missed += not ran.fired
-                yield from (f"{error} at {call}: {breach}" for breach in judged(ran))
-                if ran.code == 0 and not SAID.search(ran.stderr) and not excused(ran, call, error):
-                    yield f"{error} at {call}: it was silent"
-    # How often two processes write depends on their timing; a call that is not made this time cannot be struck.
-    if missed > len(calls) // 4:
-        yield f"{missed} of {len(calls)} calls were not reached"
+def judge(ran, call, how):
+    """Every breach of the promise when `call` was struck: by a kill, or by this error."""
+    yield from judged(ran)
+    if how != KILL and ran.code == 0 and not SAID.search(ran.stderr) and not excused(ran, call, how):
+        yield "it was silent"
 
 
 def excused(ran, call, error):
@@ -86,11 +78,6 @@ def excused(ran, call, error):
     ]
     other_way = "EEXIST" in call.text or "/ckptrun-" in call.text  # it is there already; another directory is taken
     return not writes or call.name in MAY_BE_SILENT or other_way or (error == "EIO" and call.name == "openat")  # tried again
-
-
-def below(case, place):
-    """The calls that change something in the world, not those that open a stream again, which has its own way out."""
-    return [call for call in case.calls(place) if '"/proc/' not in call.text and '"/dev/' not in call.text]
 
 
 def judged(ran):
@@ -111,16 +98,20 @@ def judged(ran):
     yield from breaches(run_dir, [*acks, "step-00000003"])
 
 
-@pytest.mark.timeout(300)
-def test_killed_and_failing_at_some_calls(case, place):
-    calls = below(case, place)
-    assert len(calls) > 60
-    found = list(struck(case, place, calls[3::14], lambda call: [ERRORS[call.number % 3]]))
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(5, marks=pytest.mark.timeout(300)),
+        pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(7200)]),
+    ],
+)
+def test_killed_and_failing_at_random_moments(case, place, count):
+    found = breaches_at(case, place, judge, hows=lambda call: (KILL, ERRORS[call.number % 3]), count=count, only=is_below)
     assert not found, "\n".join(found)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_killed_and_failing_at_every_call(case, place):
-    found = list(struck(case, place, below(case, place), lambda _: ERRORS))
+    found = breaches_at(case, place, judge, hows=lambda _: (KILL, *ERRORS), count=sys.maxsize, only=is_below)
     assert not found, "\n".join(found)

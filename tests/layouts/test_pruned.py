@@ -163,3 +163,13 @@ def test_a_pointer_that_is_written_at_the_same_moment_is_not_overwritten(tmp_pat
     spared = pointing.mend(found[:1], before=time.time())
     assert "somebody has written it meanwhile" in spared[found[0].path]
     assert text(path) == new
+
+
+def test_what_a_pointer_that_cannot_be_read_may_lead_to_stays(tmp_path):
+    found, path = tensorflow(tmp_path)
+    os.unlink(path)
+    assert pointing.mend(found[:2], before=time.time()) == {}
+    os.mkfifo(path)
+    spared = pointing.mend(found[:2], before=time.time())
+    assert list(spared) == [item.path for item in found[:2]]
+    assert all("stays: checkpoint cannot be read" in why for why in spared.values())

@@ -5,9 +5,11 @@ import os
 
 import pytest
 import support
-from support import run_ckptrun, start_ckptrun, wait_until
+from crash.harness import strace
+from support import ckptrun_argv, run_ckptrun, start_ckptrun, wait_until
 
 from ckptrun import names
+from ckptrun.checkpoints import emptying
 from ckptrun.runs import ledger
 
 CLIENT = """\
@@ -27,6 +29,15 @@ for step in range(start, int(sys.argv[1])):
     if run.should_stop:
         sys.exit(0)
 run.done()
+"""
+
+PLAIN = """\
+import os, sys, time
+for number in (1, 2, 3, 4):
+    path = os.path.join(sys.argv[1], f"epoch_{number}.pt")
+    with open(path, "wb") as file:
+        file.write(b"\\x80\\x02}q\\x00.")
+    os.utime(path, (time.time() - 9000 + number * 60,) * 2)
 """
 
 
@@ -118,3 +129,53 @@ def test_trouble_is_said_and_ends_nothing(here):
     assert done.returncode == 0
     assert "warning: retention: step-00000001 could not be removed" in done.stderr
     assert steps(here) == [1, 2, 3]
+
+
+# --- what lies in the trash when a training starts ---------------------------------------------------------------------
+@pytest.fixture
+def full_trash(here):
+    """A run whose trash holds a few thousand files, and in whose checkpoints/ a killed save was left."""
+    assert train(here, "t.py", "2").returncode == 0
+    run = here / "runs" / "r"
+    support.write_files(run, {f"trash/step-{number % 7}/{number}": "" for number in range(3000)})
+    support.write_files(run, {"checkpoints/.tmp-step-00000009-a0001-0a1b2c3d/half": "1"})
+    return run
+
+
+def test_the_command_runs_before_the_trash_is_emptied(here, full_trash):
+    trace = here / "trace"
+    calls = [strace(), "-f", "-qq", "-y", "-o", trace, "-e", "trace=execve,unlinkat"]
+    done = support.run([*calls, *ckptrun_argv("train", "--run", "r", "--again", "t.py", "2")], cwd=here)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: os.listdir(full_trash / "trash") == [])
+    assert not [name for name in os.listdir(full_trash / "checkpoints") if name.startswith(names.TMP_PREFIX)]
+    lines = trace.read_text(errors="replace").splitlines()
+    started = next(
+        number for number, line in enumerate(lines) if "execve" in line and "t.py" in line and "ckptrun" not in line
+    )
+    unlinked = [number for number, line in enumerate(lines) if "/trash" in line]
+    assert len(unlinked) > 3000
+    assert min(unlinked) > started
+
+
+def test_two_may_empty_it_at_once(here, full_trash):
+    others = [emptying.begin([full_trash / "trash"]) for _ in range(2)]
+    assert train(here, "--again", "t.py", "2").returncode == 0
+    assert [other.wait() for other in others] == [0, 0]
+    wait_until(lambda: os.listdir(full_trash / "trash") == [])
+
+
+@pytest.mark.parametrize("by", ["prune", "train"])
+def test_seals_go_after_what_is_removed(here, by):
+    support.write_files(here, {"plain.py": PLAIN})
+    training = ("train", "--run", "p", "--again", "plain.py", "{output_dir}")
+    done = run_ckptrun(*training, cwd=here)
+    assert done.returncode == 0, done.stderr
+    home = here / "runs" / "p" / "attempts" / "0001" / ".ckptrun" / "seals"
+    assert len(os.listdir(home)) == 4
+    args = ("prune", "p", "--yes", "--wait") if by == "prune" else ("train", "--seal", "off", *training[1:])
+    done = run_ckptrun(args[0], "--keep-last", "1", *args[1:], cwd=here)
+    assert done.returncode == 0, done.stderr
+    left = {name[:10] for name in os.listdir(home)}
+    assert left == {name for name in os.listdir(home.parent.parent / "output") if name.startswith("epoch")} != set()
+    assert len(left) < 4

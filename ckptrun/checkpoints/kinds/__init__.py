@@ -46,6 +46,7 @@ _SUFFIX: tuple[tuple[str, Check], ...] = (
     (".hdf5", hdf5.check),
 )
 _PACKED = ".msgpack"
+_LENGTH_FIRST = ".safetensors"
 _PAGE = 4096  # bytes: smaller files may lie in their inode, and have no block
 _MAPS = (*range(0x81, 0x90), 0xDE, 0xDF)  # what a msgpack map begins with, where the name has no extension: flax
 
@@ -90,6 +91,8 @@ def _kind(name: str, head: bytes) -> Check:
     """By what the file begins with, then by what its name promises: a file of zeros named .npz is no .npz."""
     if name.endswith(_PACKED):
         return _packed  # whose smallest map begins as a pickle does
+    if name.lower().endswith(_LENGTH_FIRST):
+        return tensors.check  # as one in 32 of these does: with the length of its header
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
