@@ -343,6 +343,18 @@ def test_json_that_is_nested_without_end(tmp_path):
     assert state(tmp_path / "m.json") == names.CORRUPT
 
 
+@pytest.mark.parametrize("length", [0x80, 0x280, 0x480])
+def test_safetensors_whose_length_begins_as_a_pickle_does(tmp_path, length):
+    header = json.dumps({"w": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}).encode().ljust(length)
+    (tmp_path / "m.safetensors").write_bytes(length.to_bytes(8, "little") + header + b"\1" * 4)
+    assert state(tmp_path / "m.safetensors") == names.COMPLETE
+
+
+def test_bytes_that_begin_with_0x80_are_no_pickle_for_that(tmp_path):
+    (tmp_path / "m.data-00000-of-00001").write_bytes(b"\x80\x3f" * 300)
+    assert state(tmp_path / "m.data-00000-of-00001") == names.COMPLETE
+
+
 KINDS = st.sampled_from(["m.npz", "m.npy", "m.safetensors", "m.h5", "m.json", "m.pt", "m.pkl", "m.bin"])
 HEADS = st.sampled_from(
     [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"\x89HDF\r\n\x1a\n", b"\x80\x04", b"\x10\0\0\0\0\0\0\0{"]

@@ -33,7 +33,7 @@ _MAGIC: tuple[tuple[bytes, Check], ...] = (
     (b"PK\x05\x06", zips.check),  # an empty archive
     (b"\x93NUMPY", arrays.check),
     (b"\x89HDF\r\n\x1a\n", hdf5.check),
-    (b"\x80", pickles.check),  # pickle protocol 2 and later
+    *((bytes((0x80, protocol)), pickles.check) for protocol in (2, 3, 4, 5)),
 )
 _SUFFIX: tuple[tuple[str, Check], ...] = (
     (".safetensors", tensors.check),
@@ -45,7 +45,7 @@ _SUFFIX: tuple[tuple[str, Check], ...] = (
     (".h5", hdf5.check),
     (".hdf5", hdf5.check),
 )
-_PACKED = ".msgpack"
+_PACKED, _TENSORS = ".msgpack", ".safetensors"
 _PAGE = 4096  # bytes: smaller files may lie in their inode, and have no block
 _MAPS = (*range(0x81, 0x90), 0xDE, 0xDF)  # what a msgpack map begins with, where the name has no extension: flax
 
@@ -90,6 +90,8 @@ def _kind(name: str, head: bytes) -> Check:
     """By what the file begins with, then by what its name promises: a file of zeros named .npz is no .npz."""
     if name.endswith(_PACKED):
         return _packed  # whose smallest map begins as a pickle does
+    if name.endswith(_TENSORS) and not head.startswith(b"PK"):
+        return tensors.check  # whose header's length, which comes first, may begin as a pickle does
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
