@@ -15,7 +15,7 @@ from ckptrun import names
 from ckptrun.checkpoints import abreast, hints, reading, siblings, wholeness
 from ckptrun.checkpoints.measure import Measured, listed, measure, nothing
 from ckptrun.checkpoints.reading import Broken, Patience
-from ckptrun.layouts import catalogue, lacks, naming, sidecars
+from ckptrun.layouts import catalogue, lacks, naming, records, sidecars
 from ckptrun.model import Checkpoint
 from ckptrun.policy import roles
 
@@ -71,7 +71,7 @@ class Directory:
             return measure(self._directory, claim.files, deep=_is_judged_by_files(claim), seen=self._seen)
         if claim.directory:
             return listed(claim.name, self._inside(os.path.join(self._directory, claim.name)))
-        return nothing(claim.files)
+        return nothing([claim.name] if claim.prefix_path and os.sep in claim.name else claim.files)
 
     def _item(self, claim: Claim, found: Measured, lacking: str) -> Checkpoint:
         item = Checkpoint(
@@ -118,7 +118,7 @@ class Directory:
             return ""
         path = os.path.join(self._directory, claim.name, "_CHECKPOINT_METADATA")
         try:
-            return "" if sidecars.committed(reading.small(path, sidecars.LARGEST)) else claim.doubt
+            return "" if records.committed(reading.small(path, sidecars.LARGEST)) else claim.doubt
         except FileNotFoundError:
             return ""  # older than that file
         except (Broken, OSError):

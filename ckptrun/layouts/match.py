@@ -51,7 +51,9 @@ def _others(
     layouts = patterns + catalogue.frameworks()
     found = frameworks.claims(left, where=where, inside=inside, layouts=layouts)
     left = _without(left, found)
-    found.extend(series.claims(left))
+    data = series.data(left, where)
+    left = [entry for entry in left if entry.name not in data]
+    found.extend(series.claims(left, where))
     left = _without(left, found)
     found.extend(single.claims([timed(entry) for entry in left if single.may_be(entry)]))
     return found

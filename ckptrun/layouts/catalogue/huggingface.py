@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ckptrun.layouts.catalogue import Layout
+from ckptrun.layouts.catalogue import NO_COPY, Layout
 
 _RANDOM = r"random_states_\d+\.pkl"  # accelerator.py:3641: written last, by each rank
 
@@ -45,5 +45,14 @@ ACCELERATE = Layout(
         "a file of weights": r".*\.safetensors|(?:pytorch_)?model.*\.bin|pytorch_model.*|\w+_model_\d+|[a-z]\w*",
     },
 )
+# save_state with a name of the script's own; only what it has written to the end can be told from other directories.
+ACCELERATE_NAMED = Layout(
+    name="accelerate-named",
+    title="accelerate, any name",
+    entry=(rf"{NO_COPY}(?P<prefix>.*?[-_])(?P<step>\d+)(?:[-_]state)?", rf"{NO_COPY}.+"),
+    directory=True,
+    inside=_RANDOM,
+    best=r"(?:.*[-_])?best",
+)
 
-LAYOUTS = (DIFFUSERS, TRAINER, ACCELERATE)
+LAYOUTS = (DIFFUSERS, TRAINER, ACCELERATE, ACCELERATE_NAMED)
