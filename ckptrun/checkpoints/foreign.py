@@ -50,14 +50,12 @@ class Directory:
 
     def checkpoints(self, claims: Iterable[Claim]) -> list[Checkpoint]:
         """What the claims are; a directory that is only named like a checkpoint is none."""
-        measured = abreast.over(lambda claim: (claim, self._measured(claim)), claims)
-        kept = [
-            (claim, found) for claim, found in measured if claim.layout != _GUESSED_DIRECTORY or _holds_state(claim, found)
-        ]
+        kept = _kept(list(abreast.over(lambda claim: (claim, self._measured(claim)), claims)))
         pointed = hints.vouched(self._directory, [claim for claim, _ in kept])
         lacking = siblings.lacking(
             {claim.name: found.files for claim, found in kept if claim.name not in pointed and _counts_ranks(claim)}
         )
+        lacking = _short_of_vouched(kept, pointed) | lacking
         items = [self._item(claim, found, lacking.get(claim.name, "")) for claim, found in kept]
         items = _without_names(items)
         items = hints.told(self._directory, items, self._inside)
@@ -125,6 +123,19 @@ class Directory:
             return claim.doubt
 
 
+def _kept(measured: list[tuple[Claim, Measured]]) -> list[tuple[Claim, Measured]]:
+    """Those that hold a state; of a guessed series that has such, also later ones, which were cut short before they did."""
+    sure: set[str] = set()
+    kept = []
+    for claim, found in sorted(measured, key=lambda pair: pair[0].step or 0):
+        if claim.layout != _GUESSED_DIRECTORY or _holds_state(claim, found):
+            kept.append((claim, found))
+            sure.add(claim.series)
+        elif claim.directory and claim.series in sure:
+            kept.append((claim, found))
+    return kept
+
+
 def _without_names(items: list[Checkpoint]) -> list[Checkpoint]:
     """Where names tell how good each is, the name `best` tells less: it is of one metric, and may be a copy."""
     told = {item.layout for item in items if any(map(roles.direction, item.metrics))}
@@ -151,6 +162,17 @@ def _counts_ranks(claim: Claim) -> bool:
     return layout.ranks and (claim.directory or layout.unit is not None)
 
 
+def _short_of_vouched(kept: list[tuple[Claim, Measured]], pointed: set[str]) -> dict[str, str]:
+    """What is later than the one that its framework vouches for, and has less than that: the save that was cut short."""
+    counted = [(claim, found) for claim, found in kept if claim.step is not None and found.files and _counts_ranks(claim)]
+    found = {}
+    for vouched, theirs in counted:
+        for claim, mine in counted if vouched.name in pointed else ():
+            if claim.layout == vouched.layout and (claim.step or 0) > (vouched.step or 0):
+                found[claim.name] = siblings.short_of(claim.name, mine.files, vouched.name, theirs.files)
+    return {name: reason for name, reason in found.items() if reason}
+
+
 def _lacks(claim: Claim, found: Measured) -> str:
     """Of a directory of an unknown script, what names inside it say; a literal's own were looked at already."""
     inside = (
@@ -158,6 +180,8 @@ def _lacks(claim: Claim, found: Measured) -> str:
         if claim.layout == _GUESSED_DIRECTORY and claim.directory
         else []
     )
+    if claim.layout == _GUESSED_DIRECTORY and not _holds_state(claim, found):
+        return "it holds no state, as others of its series do"
     return lacks.directory(inside) if inside else ""
 
 

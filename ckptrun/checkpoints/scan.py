@@ -170,6 +170,7 @@ class _Place:
             inside=lambda name: self._inside(os.path.join(directory, name)),
             timed=lambda entry: _timed(directory, entry),
             patterns=self._patterns,
+            ours=lambda claimed: self._place == names.CHECKPOINTS or own.are_here(directory, claimed),
         )
         claimed: set[str] = set()
         for item in self._inspect(directory, entries, claims):

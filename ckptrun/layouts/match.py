@@ -23,20 +23,19 @@ def claims(
     inside: Inside = lambda _: (),
     timed: Callable[[Entry], Entry] = lambda entry: entry,
     patterns: tuple[Layout, ...] = (),
+    ours: Callable[[Iterable[str]], bool] = lambda _: True,
 ) -> list[Claim]:
     """Every checkpoint that the entries of the directory called `where` are, in no particular order.
 
     `inside` names what a directory below holds, `timed` looks up when a file was modified; both are asked only where it matters.
-    `patterns` are the user's own layouts, which come first.
+    `patterns` are the user's own layouts, which come first. `ours` says whether directories that are called as ckptrun's are.
     """
-    found: list[Claim] = []
-    left: list[Entry] = []
-    for entry in entries:
-        claim = _own(entry)
-        if claim is None:
-            left.append(entry)
-        else:
-            found.append(claim)
+    entries = list(entries)
+    found = [claim for entry in entries if (claim := _own(entry))]
+    if found and not ours(claim.name for claim in found):
+        found = []  # LitGPT calls its own so
+    mine = {claim.name for claim in found}
+    left = [entry for entry in entries if entry.name not in mine]
     if any(not entry.link for entry in left):
         found.extend(_others(left, where, inside, timed, patterns))
     return found

@@ -143,6 +143,14 @@ CASES = {
          *each("before-finetuning", ZERO), *each("global_step10-backup", ZERO), "latest" + text("global_step40"), "zero_to_fp32.py|bytes"],
         {"deepspeed": ({"global_step10": (10, C), "global_step20": (20, C), "global_step30": (30, P), "global_step40": (40, C), "before-finetuning": (None, C)}, "global_step40", "")},
     ),
+    "DeepSpeed: killed before the optimizer, `latest` is of before": (
+        [*each("global_step10", ZERO), *each("global_step20", ZERO[:1]), "latest" + text("global_step10")],
+        {"deepspeed": ({"global_step10": (10, C), "global_step20": (20, P)}, "global_step10", "")},
+    ),
+    "LitGPT: called as ckptrun's own": (
+        ["step-00001000/lit_model.pth", "step-00002000/lit_model.pth|cut", "step-00003000/"],
+        {"series": ({"step-00001000": (1000, C), "step-00002000": (2000, P), "step-00003000": (3000, P)}, "step-00001000", "")},
+    ),
     "Composer: a rank is missing": (
         [f"ep{ep}-ba{ba}-rank{rank}.pt" for ep, ba in ((1, 10), (2, 20), (3, 30)) for rank in (0, 1)]
         + ["ep4-ba40-rank0.pt", "latest-rank0.pt|link|ep3-ba30-rank0.pt", "latest-rank0.pt.symlink" + text("runs/a/ep3-ba30-rank0.pt")],
@@ -359,6 +367,14 @@ CASES = {
     "sizes that do not agree say nothing": (
         [f"w_{n}.weights|bytes|{size}" for n, size in ((1, 1000), (2, 3000), (3, 9000), (4, 300))],
         {"series": ({f"w_{n}.weights": (n, C) for n in (1, 2, 3, 4)}, "w_4.weights", "")},
+    ),
+    "directories for which nothing was written yet": (
+        ["ckpt-000100/model.pt", "ckpt-000200/model.pt", "ckpt-000300/", "ckpt-000400/config.json" + text({})],
+        {"series": ({"ckpt-000100": (100, C), "ckpt-000200": (200, C), "ckpt-000300": (300, P), "ckpt-000400": (400, P)}, "ckpt-000200", "")},
+    ),
+    "directories that are numbers": (
+        ["ckpts/1000/model.pt", "ckpts/2000/model.pt", "runs/1/model.pt", "runs/2/model.pt"],
+        {"series/ckpts": ({"1000": (1000, C), "2000": (2000, C)}, "2000", ""), "single/runs/1": ({"model.pt": (None, C)}, "model.pt", ""), "single/runs/2": ({"model.pt": (None, C)}, "model.pt", "")},
     ),
     "two networks in one directory": (
         ["gen_1.pt", "gen_2.pt", "disc_1.pt", "disc_2.pt|cut"],
