@@ -189,11 +189,7 @@ def _empty(claim: Claim, found: Measured) -> str:
     """A file of nothing where a state should be: what a power cut or a full disk leaves."""
     if _is_judged_by_files(claim):
         return ""  # each file is looked at
-    empty = [
-        name
-        for name, size in found.sizes.items()
-        if not size and (not claim.directory or naming.holds_state(os.path.basename(name)))
-    ]
+    empty = [name for name, size in found.sizes.items() if not size and (not claim.directory or naming.is_never_empty(name))]
     return f"{min(empty)} is empty" if empty else ""
 
 

@@ -57,6 +57,10 @@ _NO_STATE = re.compile(
     r"|experiment_state-.*\.json|training_plot_points\.json|orbax\.checkpoint",
     re.DOTALL,
 )
+# What torch's and Orbax's formats hold under names without an extension.
+_NEVER_EMPTY = re.compile(
+    r"(?:^|/)(?:\.metadata|\.snapshot_metadata|_METADATA|_CHECKPOINT_METADATA|manifest\.ocdbt|d/[0-9a-f]{16,})$"
+)
 _TEMPORARY = re.compile(
     r"(?P<final>.+?)(?:[._-](?:tmp|temp|part|partial|incomplete|writing|new)[\w-]{0,12}|~|\.sw[a-p])", re.DOTALL
 )
@@ -104,6 +108,12 @@ def holds_state(name: str) -> bool:
     if _NO_STATE.fullmatch(name):
         return False
     return extension(name) in CHECKPOINT_EXTENSIONS | GENERAL_EXTENSIONS | {".bin"} or name.endswith(".distcp")
+
+
+def is_never_empty(path: str) -> bool:
+    """Is a file of this path inside of a checkpoint one that is no mere mark: does it hold a state, or say what is in one?"""
+    name = path.rpartition("/")[2]
+    return holds_state(name) or bool(_NEVER_EMPTY.search(path))
 
 
 def is_something_else(name: str) -> bool:

@@ -86,6 +86,10 @@ CASES = {
         {"orbax": ({"2": (2, C)}, "2", ""), "orbax/trashed_steps": ({"1": (1, D)}, "", "")},
     ),
     # many ranks
+    "DCP: nothing but its metadata, or empty metadata": (
+        [*each("step-1", DCP), *each("step-2", DCP[:1]), *each("step-3", [".metadata|empty", *DCP[1:]])],
+        {"dcp": ({"step-1": (1, C), "step-2": (2, P), "step-3": (3, P)}, "step-1", "")},
+    ),
     "DCP: any name": (
         [*each("mymodel", DCP), *each("other", DCP[1:]), *each("mymodel-backup", DCP)],
         {"dcp-named": ({"mymodel": (None, C), "other": (None, P)}, "mymodel", "")},
@@ -168,6 +172,13 @@ CASES = {
         [*each("checkpoint-1", ["model.safetensors.index.json" + text({}), "model-00001-of-00002.safetensors|safetensors", "model-00002-of-00002.safetensors|safetensors", "trainer_state.json" + text({})]),
          *each("checkpoint-2", ["model.safetensors.index.json" + text({}), "model-00001-of-00002.safetensors|safetensors", "trainer_state.json" + text({})])],
         {"transformers": ({"checkpoint-1": (1, C), "checkpoint-2": (2, P)}, "checkpoint-1", "")},
+    ),
+    "transformers: weights, an optimizer, a list of shards are missing": (
+        [*each("checkpoint-1", [*HF, "trainer_state.json" + text({})]), *each("checkpoint-2", [*HF[1:], "trainer_state.json" + text({})]),
+         *each("checkpoint-3", [HF[0], *HF[2:], "trainer_state.json" + text({})]),
+         *each("checkpoint-4", ["model-00001-of-00001.safetensors|safetensors", "trainer_state.json" + text({})]),
+         *each("checkpoint-5", ["pytorch_model_fsdp_0/.metadata|bytes", "optimizer_0/.metadata|bytes", "scheduler.pt", "trainer_state.json" + text({})])],
+        {"transformers": ({"checkpoint-1": (1, C), "checkpoint-2": (2, P), "checkpoint-3": (3, P), "checkpoint-4": (4, P), "checkpoint-5": (5, C)}, "checkpoint-5", "")},
     ),
     "transformers: adapters only, the best by a path of before the move": (
         [*each("checkpoint-5", ["adapter_model.safetensors|safetensors", "trainer_state.json" + text({"global_step": 5})]),

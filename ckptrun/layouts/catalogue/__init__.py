@@ -53,6 +53,7 @@ class Layout(Noun, frozen=True, kw_only=True):
     unfinished: tuple[str, ...] = ()  # names of what is being written, or was left by a killed save
     unfinished_inside: str = ""  # directories with such a name are meant only if they hold this
     needs: dict[str, str] = {}  # what is missing, in words → the name inside a directory that is it
+    together: dict[str, str] = {}  # a name inside → another one that must be there then
     parts: dict[str, str] = {}  # the same of a unit's entries
     never: str = ""  # a name inside that says that it is not complete
     veto: str = ""  # a name beside that says so; {name} is the checkpoint's, {stem} without its extension

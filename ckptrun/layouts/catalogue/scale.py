@@ -109,8 +109,9 @@ DCP = Layout(
     directory=True,
     inside=_PARTS,
     needs={
-        ".metadata, which is written last,": r"\.metadata|model\.safetensors\.index\.json"
-    },  # torchtitan: last_save_in_hf
+        ".metadata, which is written last,": r"\.metadata|model\.safetensors\.index\.json",  # torchtitan: last_save_in_hf
+        "a .distcp file": r".*\.distcp|.*\.safetensors",
+    },
     best=r"(?:.*[-_])?best",
     follows=r"(?:.*[-_])?(?:latest|last)",
     ranks=False,
@@ -143,7 +144,7 @@ DCP_NAMED = Layout(
     entry=(rf"{NO_COPY}.+",),
     directory=True,
     inside=_PARTS,
-    needs={".metadata, which is written last,": r"\.metadata"},
+    needs={".metadata, which is written last,": r"\.metadata", "a .distcp file": r".*\.distcp"},
     ranks=False,
     check="structure",
 )
