@@ -50,7 +50,7 @@ class Directory:
 
     def checkpoints(self, claims: Iterable[Claim]) -> list[Checkpoint]:
         """What the claims are; a directory that is only named like a checkpoint is none."""
-        kept = _kept(list(abreast.over(lambda claim: (claim, self._measured(claim)), claims)))
+        kept = _kept(abreast.over(lambda claim: (claim, self._measured(claim)), claims))
         pointed = hints.vouched(self._directory, [claim for claim, _ in kept])
         lacking = siblings.lacking(
             {claim.name: found.files for claim, found in kept if claim.name not in pointed and _counts_ranks(claim)}

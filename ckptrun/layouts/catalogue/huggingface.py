@@ -50,6 +50,7 @@ ACCELERATE = Layout(
         "random_states_….pkl, which is written last,": _RANDOM,
         "a file of weights": r".*\.safetensors|(?:pytorch_)?model.*\.bin|pytorch_model.*|\w+_model_\d+|[a-z]\w*",
     },
+    together={r"scheduler(?:_\d+)?\.bin": r"optimizer(?:_\d+)?(?:\.bin)?|pytorch_model.*"},
 )
 # save_state with a name of the script's own; only what it has written to the end can be told from other directories.
 ACCELERATE_NAMED = Layout(
