@@ -15,7 +15,7 @@ from ckptrun import names
 from ckptrun.checkpoints import abreast, hints, reading, siblings, wholeness
 from ckptrun.checkpoints.measure import Measured, listed, measure, nothing
 from ckptrun.checkpoints.reading import Broken, Patience
-from ckptrun.layouts import catalogue, lacks, naming, sidecars
+from ckptrun.layouts import catalogue, lacks, naming, records, sidecars
 from ckptrun.model import Checkpoint
 from ckptrun.policy import roles
 
@@ -50,14 +50,12 @@ class Directory:
 
     def checkpoints(self, claims: Iterable[Claim]) -> list[Checkpoint]:
         """What the claims are; a directory that is only named like a checkpoint is none."""
-        measured = abreast.over(lambda claim: (claim, self._measured(claim)), claims)
-        kept = [
-            (claim, found) for claim, found in measured if claim.layout != _GUESSED_DIRECTORY or _holds_state(claim, found)
-        ]
+        kept = _kept(abreast.over(lambda claim: (claim, self._measured(claim)), claims))
         pointed = hints.vouched(self._directory, [claim for claim, _ in kept])
         lacking = siblings.lacking(
             {claim.name: found.files for claim, found in kept if claim.name not in pointed and _counts_ranks(claim)}
         )
+        lacking = _short_of_vouched(kept, pointed) | lacking
         items = [self._item(claim, found, lacking.get(claim.name, "")) for claim, found in kept]
         items = _without_names(items)
         items = hints.told(self._directory, items, self._inside)
@@ -71,7 +69,7 @@ class Directory:
             return measure(self._directory, claim.files, deep=_is_judged_by_files(claim), seen=self._seen)
         if claim.directory:
             return listed(claim.name, self._inside(os.path.join(self._directory, claim.name)))
-        return nothing(claim.files)
+        return nothing([claim.name] if claim.prefix_path and os.sep in claim.name else claim.files)
 
     def _item(self, claim: Claim, found: Measured, lacking: str) -> Checkpoint:
         item = Checkpoint(
@@ -118,11 +116,24 @@ class Directory:
             return ""
         path = os.path.join(self._directory, claim.name, "_CHECKPOINT_METADATA")
         try:
-            return "" if sidecars.committed(reading.small(path, sidecars.LARGEST)) else claim.doubt
+            return "" if records.committed(reading.small(path, sidecars.LARGEST)) else claim.doubt
         except FileNotFoundError:
             return ""  # older than that file
         except (Broken, OSError):
             return claim.doubt
+
+
+def _kept(measured: list[tuple[Claim, Measured]]) -> list[tuple[Claim, Measured]]:
+    """Those that hold a state; of a guessed series that has such, also later ones, which were cut short before they did."""
+    sure: set[str] = set()
+    kept = []
+    for claim, found in sorted(measured, key=lambda pair: pair[0].step or 0):
+        if claim.layout != _GUESSED_DIRECTORY or _holds_state(claim, found):
+            kept.append((claim, found))
+            sure.add(claim.series)
+        elif claim.directory and claim.series in sure:
+            kept.append((claim, found))
+    return kept
 
 
 def _without_names(items: list[Checkpoint]) -> list[Checkpoint]:
@@ -151,6 +162,17 @@ def _counts_ranks(claim: Claim) -> bool:
     return layout.ranks and (claim.directory or layout.unit is not None)
 
 
+def _short_of_vouched(kept: list[tuple[Claim, Measured]], pointed: set[str]) -> dict[str, str]:
+    """What is later than the one that its framework vouches for, and has less than that: the save that was cut short."""
+    counted = [(claim, found) for claim, found in kept if claim.step is not None and found.files and _counts_ranks(claim)]
+    found = {}
+    for vouched, theirs in counted:
+        for claim, mine in counted if vouched.name in pointed else ():
+            if claim.layout == vouched.layout and (claim.step or 0) > (vouched.step or 0):
+                found[claim.name] = siblings.short_of(claim.name, mine.files, vouched.name, theirs.files)
+    return {name: reason for name, reason in found.items() if reason}
+
+
 def _lacks(claim: Claim, found: Measured) -> str:
     """Of a directory of an unknown script, what names inside it say; a literal's own were looked at already."""
     inside = (
@@ -158,6 +180,8 @@ def _lacks(claim: Claim, found: Measured) -> str:
         if claim.layout == _GUESSED_DIRECTORY and claim.directory
         else []
     )
+    if claim.layout == _GUESSED_DIRECTORY and not _holds_state(claim, found):
+        return "it holds no state, as others of its series do"
     return lacks.directory(inside) if inside else ""
 
 
@@ -165,11 +189,7 @@ def _empty(claim: Claim, found: Measured) -> str:
     """A file of nothing where a state should be: what a power cut or a full disk leaves."""
     if _is_judged_by_files(claim):
         return ""  # each file is looked at
-    empty = [
-        name
-        for name, size in found.sizes.items()
-        if not size and (not claim.directory or naming.holds_state(os.path.basename(name)))
-    ]
+    empty = [name for name, size in found.sizes.items() if not size and (not claim.directory or naming.is_never_empty(name))]
     return f"{min(empty)} is empty" if empty else ""
 
 

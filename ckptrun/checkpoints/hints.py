@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from ckptrun.layouts.catalogue import Layout
     from ckptrun.layouts.claim import Claim
-    from ckptrun.layouts.sidecars import Facts, Sidecar
+    from ckptrun.layouts.facts import Facts
+    from ckptrun.layouts.sidecars import Sidecar
     from ckptrun.model import Checkpoint
 
     Key = tuple[str, str, str]
@@ -182,9 +183,11 @@ def _of_all(items: list[Checkpoint], facts: Facts | None) -> list[Checkpoint]:
         return items
     best = _of_name(items, facts.best)
     told = []
+    steps = sorted({item.step for item in items if item.step is not None})
+    before = dict(zip(steps[1:], steps, strict=False))
     for item in items:
-        known = item
-        for each in sidecars.facts_of(facts, name=item.name, step=item.step, epoch=item.epoch):
+        known, after = item, before.get(item.step) if item.step is not None else None
+        for each in sidecars.facts_of(facts, name=item.name, step=item.step, epoch=item.epoch, after=after):
             known = _with(known, each)
         told.append(_also_called(known, (_BEST,)) if item is best else known)
     return told

@@ -14,7 +14,7 @@ from ckptrun.checkpoints.reading import Broken, Patience
 from ckptrun.model import Checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ckptrun.layouts.claim import Claim
     from ckptrun.model import FileEntry, Manifest
@@ -40,6 +40,14 @@ def inspect(directory: str, claim: Claim, place: str, patience: Patience, *, siz
         files = [*item.files, *left]  # a prune that was killed
         return msgspec.structs.replace(item, state=names.PARTIAL, reason=thinned(found.thinned), thinned=True, files=files)
     return item
+
+
+def are_here(directory: str, claimed: Iterable[str]) -> bool:
+    """Are any of the directories that are called as ours ours: is one being written, has one a manifest, lie they in a run?"""
+    for name in claimed:
+        if name.startswith(names.TMP_PREFIX) or os.path.lexists(os.path.join(directory, name, names.MANIFEST)):
+            return True
+    return os.path.lexists(os.path.join(os.path.dirname(os.path.abspath(directory)), names.RUN_YAML))
 
 
 def thinned(files: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ _AROUND = re.compile(r"lightning_logs|tb_logs|version_\d+|checkpoints?|ckpts?|we
 # Large, and never the place of a checkpoint.
 _PASSED_BY = frozenset(("node_modules", "__pycache__", "site-packages", "wandb", "mlruns", "events"))
 _DELETED = re.compile(
-    r"to[-_]?delete\w*|deleted\w*|trash(?:ed)?", re.IGNORECASE
+    r"to[-_]?delete\w*|deleted\w*|trash(?:ed)?(?:[-_]\w+)?", re.IGNORECASE
 )  # Orbax's todelete_subdir is the user's word
 
 Key = tuple[str, str, str]  # a series: its directory, layout and name
@@ -170,6 +170,7 @@ class _Place:
             inside=lambda name: self._inside(os.path.join(directory, name)),
             timed=lambda entry: _timed(directory, entry),
             patterns=self._patterns,
+            ours=lambda claimed: self._place == names.CHECKPOINTS or own.are_here(directory, claimed),
         )
         claimed: set[str] = set()
         for item in self._inspect(directory, entries, claims):

@@ -13,8 +13,7 @@ _ENOUGH = 3  # with two, nobody can tell which of them is the odd one
 
 def lacking(units: dict[str, list[str]]) -> dict[str, str]:
     """For each checkpoint that lacks something, a sentence. `units`: its name → its files, as `name/file` or beside each other."""
-    contents = {name: Counter(_shape(path[len(name) + 1 :] if path.startswith(name + "/") else path) for path in files)
-                for name, files in units.items() if files}  # fmt: skip
+    contents = {name: _contents(name, files) for name, files in units.items() if files}
     families: dict[str, list[str]] = {}
     for name in contents:
         families.setdefault(_shape(name), []).append(name)
@@ -26,15 +25,28 @@ def lacking(units: dict[str, list[str]]) -> dict[str, str]:
     return found
 
 
+def short_of(name: str, files: list[str], vouched: str, others: list[str]) -> str:
+    """What a checkpoint lacks beside an earlier one that is `vouched` for: all ranks had saved that; "" if nothing."""
+    return _lacks(_contents(name, files), [_contents(vouched, others)]) if _shape(name) == _shape(vouched) else ""
+
+
+def _contents(name: str, files: list[str]) -> Counter[str]:
+    return Counter(_shape(path[len(name) + 1 :] if path.startswith(name + "/") else path) for path in files)
+
+
 def _lacks(mine: Counter[str], others: list[Counter[str]]) -> str:
     everywhere = set.intersection(*(set(other) for other in others))
     if missing := everywhere - set(mine):
-        return f"{min(missing)} is missing, which its {len(others)} siblings have"
+        return f"{min(missing)} is missing, which {_its(others)} have"
     for shape in sorted(everywhere):
         counts = {other[shape] for other in others}
         if len(counts) == 1 and mine[shape] < min(counts) and _is_of_ranks(shape):
-            return f"it has {mine[shape]} of {shape}, and its {len(others)} siblings have {min(counts)}"
+            return f"it has {mine[shape]} of {shape}, and {_its(others)} have {min(counts)}"
     return ""
+
+
+def _its(others: list[Counter[str]]) -> str:
+    return f"its {len(others)} siblings" if len(others) > 1 else "those before it"
 
 
 def _is_of_ranks(shape: str) -> bool:

@@ -58,7 +58,8 @@ def _opened(name: str, fd: int) -> int:
 
 def fresh_name(name: str) -> str:
     """A name for the trash that is not there yet; a file's name may have all the bytes that there can be."""
-    return f"{os.fsdecode(os.fsencode(name)[:200])}-{os.urandom(4).hex()}"
+    flat = name.replace(os.sep, "_")  # where a slash in the name of a metric has made a directory
+    return f"{os.fsdecode(os.fsencode(flat)[:200])}-{os.urandom(4).hex()}"
 
 
 def write_note(moving: Moving, trash: int, home: str) -> None:

@@ -47,7 +47,12 @@ def _by_files(checkpoint: Checkpoint, deep: bool, patience: Patience, tell: Tell
     from ckptrun.checkpoints import kinds  # noqa: PLC0415  # only where there are files that are not ours
 
     findings = []
-    for name in files(checkpoint) if deep else checkpoint.files:
+    there = files(checkpoint) if deep else checkpoint.files
+    if deep:
+        from ckptrun.checkpoints import indexes  # noqa: PLC0415  # as above
+
+        indexes.require_all(checkpoint.directory, there, patience)
+    for name in there:
         path = os.path.join(checkpoint.directory, name)
         try:
             if not is_mark(checkpoint, name):
@@ -80,7 +85,7 @@ def is_mark(checkpoint: Checkpoint, name: str) -> bool:
     """Whether a file of the unit is empty and may be: a marker in a directory, which says what it says by being there."""
     from ckptrun.checkpoints import kinds  # noqa: PLC0415  # as above
 
-    if os.sep not in name or naming.holds_state(os.path.basename(name)) or kinds.promises(name):
+    if os.sep not in name or naming.is_never_empty(name) or kinds.promises(name):
         return False
     try:
         found = os.stat(os.path.join(checkpoint.directory, name))

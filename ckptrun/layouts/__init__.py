@@ -7,7 +7,8 @@ lacks        what names say is missing: parts, shards, markers
 numbers      step, epoch and metrics in names
 patterns     the user's own names, as templates
 pointers     what names one of the checkpoints beside it: read, and written anew
-sidecars     what small files say about checkpoints: metrics, epochs, the best
+sidecars     which small files tell of checkpoints: metrics, epochs, the best
+records      those that are JSON, read;  tables: those that are CSV;  facts: what they say
 naming       what file names of unknown scripts promise: extensions, words, temporary names
 series       files that differ in one number
 single       one file, rewritten in place

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _DIGIT = re.compile(r"(?<!\.h)(?<!\.hdf)\d")  # those of .h5 and .hdf5 are letters
 _PREFIX = "prefix"
+_DEEPEST = 4  # directories that slashes in the name of a metric make
 
 
 class Place(Noun, frozen=True, kw_only=True):
@@ -85,6 +86,8 @@ def _fit(layout: Layout, name: str, directory: bool) -> tuple[re.Match[str], int
     for rank, expression in enumerate(layout.entry):
         if found := _compiled(expression).fullmatch(name):
             return found, rank, False
+    if directory and layout.nest and (found := _compiled(layout.nest).fullmatch(name)):
+        return found, len(layout.entry), False
     return None
 
 
@@ -132,7 +135,24 @@ def _has_contents(layout: Layout, match: _Match, place: Place) -> bool:
     names = list(place.inside(name))
     if layout.inside and _any(layout.inside, names):
         return True
-    return bool(layout.below) and _any(layout.below, _below(name, names, place))
+    if layout.nested:
+        return bool(_nested(layout, name, place))
+    if not layout.below:
+        return False
+    below = list(_below(name, names, place))
+    return _any(layout.below, below) and not (layout.not_below and _any(layout.not_below, below))
+
+
+def _nested(layout: Layout, name: str, place: Place) -> str:
+    """The path of the one file in a directory, or in its only one, that is the checkpoint; "" if there is none."""
+    for _ in range(_DEEPEST):
+        names = list(place.inside(name))
+        if len(names) != 1:
+            return ""
+        name = os.path.join(name, names[0])
+        if _any(layout.nested, names) and not list(place.inside(name)):
+            return name
+    return ""
 
 
 def _below(name: str, names: Iterable[str], place: Place) -> Iterator[str]:
@@ -173,25 +193,34 @@ def _only_prefix(units: list[list[_Match]]) -> str:
 def _claim(layout: Layout, unit: list[_Match], place: Place, series: str) -> Claim:
     first = unit[0]
     name = first.entry.name
+    nested = _is_nested(layout, first, place)
+    name = nested or name
     follows, best = _is(layout.follows, name), _is(layout.best, name)
     step, epoch, metrics = numbers.of_name(name, first.groups, pairs=layout.pairs, measures=layout.measures)
     return Claim(
         layout=layout.name,
         name=first.groups.get("stem") or name,
         files=[*(match.entry.name for match in unit), *_companions(layout, name, place)],
-        directory=first.entry.directory,
+        directory=first.entry.directory and not nested,
         step=step,
         epoch=epoch,
         metrics=metrics,
         unfinished=UNFINISHED if first.unfinished else "",
         guess=layout.guess,
-        prefix_path=layout.prefix_path,
+        prefix_path=layout.prefix_path or bool(nested),
         series=series if first.groups.get(_PREFIX) is None else first.groups[_PREFIX] or "",
         follows=follows,
         best=best,
         likeness=2 if follows else 0 if best else 1,
         shared=tuple(sorted(other for other in place.names if _is(layout.shared, other))) if layout.shared else (),
     )
+
+
+def _is_nested(layout: Layout, match: _Match, place: Place) -> str:
+    """The path of the file that a directory is there for, "" if the directory itself is the checkpoint."""
+    if not layout.nested or not match.entry.directory or _any(layout.inside, place.inside(match.entry.name)):
+        return ""
+    return _nested(layout, match.entry.name, place)
 
 
 def _is(expression: str, name: str) -> bool:

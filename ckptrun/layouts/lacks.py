@@ -41,7 +41,7 @@ def _one(layout: Layout, claim: Claim, inside: Sequence[str]) -> str:
         return "it is empty"
     if layout.never and (said := next(filter(_compiled(layout.never).fullmatch, inside), "")):
         return f"{said} says so"
-    return directory(inside) or _first_missing(layout.needs, inside)
+    return directory(inside) or _first_missing(layout.needs, inside) or _alone(layout.together, inside)
 
 
 def _veto(layout: Layout, claim: Claim) -> str:
@@ -53,6 +53,14 @@ def _first_missing(needs: Mapping[str, str], names: Iterable[str]) -> str:
     for words, expression in needs.items():
         if not any(map(_compiled(expression).fullmatch, names)):
             return f"{words} is missing"
+    return ""
+
+
+def _alone(together: Mapping[str, str], inside: Sequence[str]) -> str:
+    for one, other in together.items():
+        there = next(filter(_compiled(one).fullmatch, inside), "")
+        if there and not any(map(_compiled(other).fullmatch, inside)):
+            return f"what {there} belongs to is missing"
     return ""
 
 

@@ -23,20 +23,19 @@ def claims(
     inside: Inside = lambda _: (),
     timed: Callable[[Entry], Entry] = lambda entry: entry,
     patterns: tuple[Layout, ...] = (),
+    ours: Callable[[Iterable[str]], bool] = lambda _: True,
 ) -> list[Claim]:
     """Every checkpoint that the entries of the directory called `where` are, in no particular order.
 
     `inside` names what a directory below holds, `timed` looks up when a file was modified; both are asked only where it matters.
-    `patterns` are the user's own layouts, which come first.
+    `patterns` are the user's own layouts, which come first. `ours` says whether directories that are called as ckptrun's are.
     """
-    found: list[Claim] = []
-    left: list[Entry] = []
-    for entry in entries:
-        claim = _own(entry)
-        if claim is None:
-            left.append(entry)
-        else:
-            found.append(claim)
+    entries = list(entries)
+    found = [claim for entry in entries if (claim := _own(entry))]
+    if found and not ours(claim.name for claim in found):
+        found = []  # LitGPT calls its own so
+    mine = {claim.name for claim in found}
+    left = [entry for entry in entries if entry.name not in mine]
     if any(not entry.link for entry in left):
         found.extend(_others(left, where, inside, timed, patterns))
     return found
@@ -51,7 +50,9 @@ def _others(
     layouts = patterns + catalogue.frameworks()
     found = frameworks.claims(left, where=where, inside=inside, layouts=layouts)
     left = _without(left, found)
-    found.extend(series.claims(left))
+    data = series.data(left, where)
+    left = [entry for entry in left if entry.name not in data]
+    found.extend(series.claims(left, where))
     left = _without(left, found)
     found.extend(single.claims([timed(entry) for entry in left if single.may_be(entry)]))
     return found

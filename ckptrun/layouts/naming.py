@@ -20,6 +20,7 @@ STATE_WORDS = frozenset(
 )
 MODEL_WORDS = frozenset("model models net network weights weight params policy agent".split())
 RESULT_WORDS = frozenset("best final finished trained export exported release".split())
+OLDER_WORDS = frozenset("prev previous old older backup bak bkp".split())  # what the newest has replaced
 # A name with one of these and none of the words above is something else.
 OTHER_WORDS = frozenset(
     "pred preds prediction predictions sample samples data dataset datasets image images img imgs log logs loss losses result results"
@@ -42,6 +43,24 @@ PART_WORDS = frozenset(
     " v ver layer layers expert tp pp dp mp size dim width depth bit bits top fp bf copy".split()
 )
 
+UNITS = frozenset("step steps iter iters iteration iterations epoch epochs".split())  # what a number before it counts
+# Directories of such names hold data: only a name that says so is a state there. In the others a number alone is enough.
+DATA_PLACES = frozenset(
+    "data dataset datasets processed raw latents features feats embeddings embeds cache caches samples images preds predictions tensors"
+    " shards annotations labels".split()
+)
+STATE_PLACES = frozenset("checkpoint checkpoints ckpt ckpts snapshots states saves saved weights models".split())
+
+# What frameworks write beside their checkpoints, and is none: the Trainer's record of a training, the state of a search of Ray.
+_NO_STATE = re.compile(
+    r"trainer_state\.json|checkpoint_manager_snapshot\.json|(?:tuner|trainer|params)\.pkl|(?:searcher|basic-variant|search_gen)[-_]state.*"
+    r"|experiment_state-.*\.json|training_plot_points\.json|orbax\.checkpoint",
+    re.DOTALL,
+)
+# What torch's and Orbax's formats hold under names without an extension.
+_NEVER_EMPTY = re.compile(
+    r"(?:^|/)(?:\.metadata|\.snapshot_metadata|_METADATA|_CHECKPOINT_METADATA|manifest\.ocdbt|d/[0-9a-f]{16,})$"
+)
 _TEMPORARY = re.compile(
     r"(?P<final>.+?)(?:[._-](?:tmp|temp|part|partial|incomplete|writing|new)[\w-]{0,12}|~|\.sw[a-p])", re.DOTALL
 )
@@ -74,12 +93,27 @@ def words(stem: str) -> list[str]:
 
 def might_be(name: str) -> bool:
     """Could a file of this name be a checkpoint of an unknown script? Cheap: most files of an output are sorted out here."""
-    return not name.startswith(".") and bool(extension(name) or extension(final_name(name)))
+    if name.startswith(".") or _NO_STATE.fullmatch(name):
+        return False
+    return bool(extension(name) or extension(final_name(name)))
+
+
+def says_state(name: str) -> bool:
+    """Is there a word in the name that a state has, or that counts a training's time?"""
+    return not (STATE_WORDS | MODEL_WORDS | UNITS).isdisjoint(words(name))
 
 
 def holds_state(name: str) -> bool:
     """Does a directory with a file of this name look like a checkpoint?"""
+    if _NO_STATE.fullmatch(name):
+        return False
     return extension(name) in CHECKPOINT_EXTENSIONS | GENERAL_EXTENSIONS | {".bin"} or name.endswith(".distcp")
+
+
+def is_never_empty(path: str) -> bool:
+    """Is a file of this path inside of a checkpoint one that is no mere mark: does it hold a state, or say what is in one?"""
+    name = path.rpartition("/")[2]
+    return holds_state(name) or bool(_NEVER_EMPTY.search(path))
 
 
 def is_something_else(name: str) -> bool:
@@ -91,7 +125,7 @@ def is_something_else(name: str) -> bool:
 
 
 def sounds(name: str) -> int:
-    """How much a name sounds like a state to continue from: 2 last, ckpt, state; 1 model or nothing; 0 best, final; -1 something else."""
+    """How much a name sounds like a state to continue from: 2 last, ckpt, state; 1 model or nothing; 0 best, final, previous; -1 something else."""
     kind = extension(name)
     said = set(words(name[: len(name) - len(kind)]))
     if said & PIECE_WORDS:
@@ -101,6 +135,6 @@ def sounds(name: str) -> int:
         return -1
     if kind in OTHER_EXTENSIONS and not state:
         return -1
-    if result:
+    if result or said & OLDER_WORDS:
         return 0
     return 2 if state else 1

@@ -14,6 +14,7 @@ UNNAMED = "metric"  # what a number is called that has no name: `ckpt-01-0.90.ke
 _NUMBER = r"[-+]?(?:\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|nan|inf)"
 _PAIR = re.compile(rf"(?:^|[-_/, ])(?P<key>[A-Za-z][\w/]*?)=(?P<value>{_NUMBER})(?![\d.]*\d)")
 _MOST_DIGITS = 18  # a longer one is no count
+_NO_METRICS = frozenset(("consumed_samples", "model_name", "seed", "lr", "v"))  # NeMo's, and what people note in names
 
 
 def of_name(name: str, groups: Mapping[str, str | None], *, pairs: bool = False, measures: Sequence[str] = ()) -> Numbers:
@@ -43,6 +44,6 @@ def _from_pairs(
         last = key.lower().rpartition("_")[2]
         if last in ("step", "epoch") and value.isdigit():
             step, epoch = (whole(value), epoch) if last == "step" else (step, whole(value))
-        elif last not in ("step", "epoch"):
+        elif last not in ("step", "epoch") and key not in _NO_METRICS:
             metrics[key] = float(value)
     return step, epoch

@@ -1,7 +1,8 @@
 """Files that differ in one number: `epoch_1.pt`, `epoch_2.pt`, … The number is the step.
 
 At least two members; one is enough where the extension is a checkpoint's and a word such as `step` stands beside the number.
-Directories too (`step_1000/`), where such a word stands before the number and nothing after it: `checkpoint-100-backup` is a copy.
+Directories too (`step_1000/`), where such a word stands before the number and nothing after it: `checkpoint-100-backup` is a copy. In a
+directory for checkpoints (`ckpts/1000/`) two that have nothing but a number are enough, in one for data (`latents/000001.pt`) they are not.
 """
 
 from __future__ import annotations
@@ -16,14 +17,45 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAME = "series"
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_DATE = re.compile(r"(?:19|20)\d{6}(?:\d{6})?|1[5-9]\d{8}")  # 20261120, 20261120093000, Unix seconds
+_DAY = r"(?:19|20)\d\d-[01]\d-[0-3]\d"
+_NUMBER = re.compile(rf"{_DAY}(?:[T_ +-]\d\d[-:.]\d\d(?:[-:.]\d\d(?:[.,]\d+)?)?)?(?!\d)|\d+(?:\.\d+)?")
+# 20261120, 20261120093000, Unix seconds, 2026-11-20_09-30-00
+_DATE = re.compile(rf"(?:19|20)\d{{6}}(?:\d{{6}})?|1[5-9]\d{{8}}|{_DAY}.*")
 _WORD_BEFORE = re.compile(r"([A-Za-z]+)[^A-Za-z0-9]*$")
 _WORD_AFTER = re.compile(r"[^A-Za-z0-9]*([A-Za-z]+)")
+_MEASURE = re.compile(r"((?:[A-Za-z]+_)*(?:loss|acc|accuracy|error|score|reward|f1|auc|iou|psnr|bleu|wer))$")
+_SAYS_STATE = naming.UNITS | frozenset(("ckpt", "checkpoint", "save", "saved", "snapshot", "update", "updates"))
+_OF_DATA = naming.GENERAL_EXTENSIONS | {".h5", ".hdf5"}
+_MANY = 8
 
 
-def claims(entries: Sequence[Entry]) -> list[Claim]:
-    """The members of every series in one directory, half-written ones included."""
+def data(entries: Sequence[Entry], where: str) -> set[str]:
+    """The files of a directory called `where` that are numbered and no states: data is cut into pieces of one size, too."""
+    files = [entry.name for entry in entries if not entry.directory and _is_numbered_only(entry.name)]
+    if not naming.DATA_PLACES.isdisjoint(naming.words(where)):
+        return set(files)
+    if not naming.STATE_PLACES.isdisjoint(naming.words(where)):
+        return set()
+    pieces: dict[tuple[str, ...], list[tuple[int, str]]] = {}
+    for name in files:
+        texts, numbers = _split(name)
+        if len(numbers) == 1 and numbers[0].isdigit() and naming.extension(name) in _OF_DATA:
+            pieces.setdefault(texts, []).append((int(numbers[0]), name))
+    return {name for members in pieces.values() if _is_cut(members) for _, name in members}
+
+
+def _is_numbered_only(name: str) -> bool:
+    return bool(_NUMBER.search(name)) and naming.might_be(name) and not naming.says_state(name)
+
+
+def _is_cut(members: list[tuple[int, str]]) -> bool:
+    """Counted one by one from the first: many of them are pieces, a few may be epochs."""
+    found = {number for number, _ in members}
+    return len(found) >= _MANY and min(found) in (0, 1) and max(found) - min(found) == len(found) - 1
+
+
+def claims(entries: Sequence[Entry], where: str = "") -> list[Claim]:
+    """The members of every series in the directory called `where`, half-written ones included."""
     groups: dict[tuple[str, ...], list[tuple[Entry, list[str]]]] = {}
     for entry in entries:
         if entry.directory or entry.link or not naming.might_be(entry.name):
@@ -32,7 +64,17 @@ def claims(entries: Sequence[Entry]) -> list[Claim]:
         if numbers and _may_count(texts):
             groups.setdefault(texts, []).append((entry, numbers))
     files = [claim for texts, members in groups.items() for claim in _series(texts, members)]
-    return files + [claim for entry in entries if entry.directory and (claim := _directory(entry))]
+    return files + _directories([entry for entry in entries if entry.directory and not entry.link], where)
+
+
+def _directories(entries: Sequence[Entry], where: str) -> list[Claim]:
+    """Those that end in a number with a word before it, and in a directory for checkpoints those that are a number."""
+    found = [claim for entry in entries if (claim := _directory(entry))]
+    if naming.STATE_PLACES.isdisjoint(naming.words(where)):
+        return found
+    numbered = [entry for entry in entries if entry.name.isdecimal() and not _DATE.fullmatch(entry.name)]
+    count = f"one of {len(numbered)} directories that are numbers"
+    return found + [_claim(entry, ("", ""), [entry.name], 0, count) for entry in numbered if len(numbered) > 1]
 
 
 def _may_count(texts: tuple[str, ...]) -> bool:
@@ -46,9 +88,9 @@ def _may_count(texts: tuple[str, ...]) -> bool:
 
 def _directory(entry: Entry) -> Claim | None:
     texts, numbers = _split(entry.name)
-    if entry.link or not numbers or texts[-1]:
+    if not numbers or texts[-1]:
         return None
-    said = [_word_before(texts, column) for column in range(len(numbers))]
+    said = ["" if _DATE.fullmatch(number) else _word_before(texts, column) for column, number in enumerate(numbers)]
     columns = [i for i, word in enumerate(said) if word in naming.EPOCH_WORDS]
     columns += [i for i, word in enumerate(said) if word in naming.STEP_WORDS]  # rather than the epoch
     return _claim(entry, texts, numbers, columns[-1], "a step in its name") if columns else None
@@ -114,7 +156,7 @@ def _is_measure(values: set[str]) -> bool:
 def _one_is_enough(texts: tuple[str, ...], column: int) -> bool:
     kind = naming.extension("x" + texts[-1])
     return kind in naming.CHECKPOINT_EXTENSIONS and bool(
-        _beside(texts, column) & (naming.STEP_WORDS | naming.EPOCH_WORDS) or _word_after(texts, column) in naming.STEP_WORDS
+        _beside(texts, column) & (naming.STEP_WORDS | naming.EPOCH_WORDS) or _word_after(texts, column) in _SAYS_STATE
     )
 
 
@@ -138,7 +180,7 @@ def _claim(entry: Entry, texts: tuple[str, ...], numbers: list[str], column: int
 def _beside(texts: tuple[str, ...], column: int) -> set[str]:
     """The words that say what a number is: the one before it, and a unit after it as in `100_steps`."""
     after = _word_after(texts, column)
-    unit = {after} if after in ("step", "steps", "iters", "iterations", "epochs") else set()
+    unit = {after} if after in naming.UNITS else set()
     return {_word_before(texts, column)} | unit
 
 
@@ -153,6 +195,6 @@ def _word_after(texts: tuple[str, ...], column: int) -> str:
 
 
 def _metric(texts: tuple[str, ...], column: int) -> str:
-    """`val_loss` in `-val_loss=0.30`."""
-    found = re.search(r"([A-Za-z]\w*?)[=_]$", texts[column])
+    """`val_loss` in `-val_loss=0.30`, and in `-val_loss0.30`."""
+    found = re.search(r"([A-Za-z]\w*?)[=_]$", texts[column]) or _MEASURE.search(texts[column])
     return found[1] if found else ""

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 NAME = "single"
 _MOST = 8  # of one directory: whoever keeps more files has no one file that is the state
-_WHY = ("though it sounds like a result", "and nothing speaks against it", "and it sounds like one to continue from")
+_WHY = (
+    "though it sounds like a result, or an older one",
+    "and nothing speaks against it",
+    "and it sounds like one to continue from",
+)
 _FOLLOWS = frozenset(("last", "latest", "current"))
 _PART = re.compile(r"\d[-_]of[-_]\d|(?:rank|shard|part|chunk|worker|fold|[tpdm]p)[-_.]?\d", re.IGNORECASE)
 

@@ -240,6 +240,40 @@ def test_one_listing_for_each_directory_and_one_small_read_for_each_checkpoint(l
     assert stats <= some + 4 + marks, found
 
 
+# --- what only a verify finds --------------------------------------------------------------------------------------------
+MISSING = {  # what is there, and what its own lists say is missing
+    "a rank's file": (
+        ["step-1/.metadata|text|" + '"__0_0.distcp __1_0.distcp"', "step-1/__0_0.distcp"],
+        "__1_0.distcp is missing, which step-1/.metadata names",
+    ),
+    "the data of arrays": (
+        ["1/_CHECKPOINT_METADATA|bytes", "1/default/manifest.ocdbt|bytes", "1/default/_METADATA|bytes"],
+        "1/default/manifest.ocdbt is there, and the files of 1/default/d that it stands for are not",
+    ),
+    "what the arrays are": (
+        ["1/_CHECKPOINT_METADATA|bytes", "1/default/manifest.ocdbt|bytes", "1/default/d/0123456789abcdef|bytes"],
+        "1/default/_METADATA is missing",
+    ),
+    "an end of a document": (
+        [
+            *(f"1/{line}".replace("\t", "|") for line in ORBAX if "default/_" not in line),
+            "1/default/_METADATA|text|" + '"{"',
+        ],
+        "1/default/_METADATA is cut short",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_what_a_list_inside_of_it_names_is_missing(case, tmp_path):
+    lines, reason = MISSING[case]
+    plant(tmp_path, *lines)
+    (item,) = scan.look_directory(str(tmp_path)).checkpoints
+    state, said = verify.deep(item)
+    assert state == names.PARTIAL
+    assert reason.rpartition("/")[2] in said
+
+
 # --- what a start goes on from -----------------------------------------------------------------------------------------
 def newest(home):
     return resume.decide(scan.scan_run(home.checkpoints, home.attempts)).chosen

@@ -1,5 +1,6 @@
 """Files that say themselves whether they are whole: written by their own libraries, then cut and flipped everywhere."""
 
+import base64
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from ckptrun import names
 from ckptrun.checkpoints import kinds
+from ckptrun.checkpoints.kinds import crc32c
 from ckptrun.checkpoints.reading import Broken, Patience
 
 numpy = pytest.importorskip("numpy")
@@ -349,6 +351,94 @@ def test_safetensors_with_a_header_of_any_length(tmp_path, length):
 def test_json_that_is_nested_without_end(tmp_path):
     (tmp_path / "m.json").write_bytes(b"[" * 100_000)
     assert state(tmp_path / "m.json") == names.CORRUPT
+
+
+@pytest.mark.parametrize("length", [0x80, 0x280, 0x480])
+def test_safetensors_whose_length_begins_as_a_pickle_does(tmp_path, length):
+    header = json.dumps({"w": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}).encode().ljust(length)
+    (tmp_path / "m.safetensors").write_bytes(length.to_bytes(8, "little") + header + b"\1" * 4)
+    assert state(tmp_path / "m.safetensors") == names.COMPLETE
+
+
+def test_bytes_that_begin_with_0x80_are_no_pickle_for_that(tmp_path):
+    (tmp_path / "m.data-00000-of-00001").write_bytes(b"\x80\x3f" * 300)
+    assert state(tmp_path / "m.data-00000-of-00001") == names.COMPLETE
+
+
+# Written by TensorFlow 2.21: x = [1.0, 2.0, 3.0] and y = ["ab", "c"].
+TF_INDEX = (
+    "AAAGCAEaAggBAAEPeAgBEgQSAggDKAw1c1uJcQABEXkIBxIEEgIIAiAMKAk11TDYXwAAAAABAAAAAMywsYIAAAAAAQAAAADA8qGwAAECegA5AAAAAAEAAAAAlLHQjD4ISw4"
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABX+4CLJHVH2w=="
+)
+TF_DATA = "AACAPwAAAEAAAEBAAgEDcXxnYWJj"
+
+
+def tensorflow(tmp_path, *, index=None, data=None):
+    (tmp_path / "m.index").write_bytes(base64.b64decode(TF_INDEX) if index is None else index)
+    if data != b"":
+        (tmp_path / "m.data-00000-of-00001").write_bytes(base64.b64decode(TF_DATA) if data is None else data)
+
+
+def said(path, *, deep):
+    try:
+        kinds.check(os.fspath(path), deep=deep)
+    except Broken as broken:
+        return broken.state, broken.reason
+    return names.COMPLETE, ""
+
+
+def test_tensorflow(tmp_path):
+    tensorflow(tmp_path)
+    assert state(tmp_path / "m.index") == state(tmp_path / "m.index", deep=False) == names.COMPLETE
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_a_tensor_of_tensorflow_is_flipped(tmp_path, at):
+    data = bytearray(base64.b64decode(TF_DATA))
+    data[at] ^= 4
+    tensorflow(tmp_path, data=bytes(data))
+    assert said(tmp_path / "m.index", deep=False)[0] == names.COMPLETE
+    found, reason = said(tmp_path / "m.index", deep=True)
+    assert found == names.CORRUPT
+    assert reason.startswith("m.data-00000-of-00001 is damaged: x has checksum ")
+
+
+def test_tensorflow_cut_short_or_gone(tmp_path):
+    tensorflow(tmp_path, data=base64.b64decode(TF_DATA)[:-1])
+    assert said(tmp_path / "m.index", deep=False) == (
+        names.PARTIAL, "m.data-00000-of-00001 is cut short: its tensors end at byte 21, and it at 20")  # fmt: skip
+    (tmp_path / "m.data-00000-of-00001").rename(tmp_path / "m.data-00000-of-00002")
+    assert said(tmp_path / "m.index", deep=False) == (
+        names.PARTIAL, "m.data-00000-of-00001 is missing, which m.index names")  # fmt: skip
+
+
+def test_an_index_of_tensorflow_is_cut_and_flipped_anywhere(tmp_path):
+    whole = base64.b64decode(TF_INDEX)
+    padding = range(len(whole) - 48 + 4, len(whole) - 8)  # between what the end of a table says and its last eight bytes
+    for at in range(len(whole)):
+        if at:
+            tensorflow(tmp_path, index=whole[:at])
+            assert said(tmp_path / "m.index", deep=False)[0] == names.PARTIAL
+        if at not in padding:
+            tensorflow(tmp_path, index=whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+            assert said(tmp_path / "m.index", deep=True)[0] != names.COMPLETE
+
+
+@given(st.binary(max_size=20_000))
+def test_a_checksum_by_lanes_is_that_of_each_byte(data):
+    big = data * 3
+    with_lanes = crc32c.of([big])
+    alone = crc32c.of(bytes([byte]) for byte in big)  # too short for lanes
+    assert with_lanes == alone
+    assert crc32c.of([b"123456789"]) == 0xE3069283  # RFC 3720, and any list of CRCs
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"), [(b"{U\x01a}", names.COMPLETE), (b"{U\x01a", names.PARTIAL), (b"[1}", names.CORRUPT)]
+)
+def test_ubjson(tmp_path, data, wanted):
+    (tmp_path / "m_1.ubj").write_bytes(data)
+    assert state(tmp_path / "m_1.ubj") == wanted
 
 
 KINDS = st.sampled_from(["m.npz", "m.npy", "m.safetensors", "m.h5", "m.json", "m.pt", "m.pkl", "m.bin"])

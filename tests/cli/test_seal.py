@@ -116,7 +116,7 @@ def test_again_is_nothing_and_a_change_is_refused(tmp_path, out):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda path: os.unlink(f"{path}/model.bin"), "model.bin is missing, which was there when it was sealed"),
+        (lambda path: os.unlink(f"{path}/saved"), "saved is missing, which was there when it was sealed"),
         (
             lambda path: os.truncate(f"{path}/model.bin", 10),
             "model.bin has 10 bytes, and was sealed with 5000; it was written",

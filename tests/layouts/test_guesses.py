@@ -27,6 +27,9 @@ CASES = {
     "one directory": (["checkpoint-500/"], {"checkpoint-500": 500}),
     "ours": (["step-00000020/", "step-00000020.a0003/", "step-00000020.a0003.2/", "latest/"], {"step-00000020": 20, "step-00000020.a0003": 20, "step-00000020.a0003.2": 20}),
     "ours, being written": ([".tmp-step-00000020-a0001-0a1b2c3d/"], {".tmp-step-00000020-a0001-0a1b2c3d": 20}),
+    "a number that belongs to a model's name": (["yolov8n.pt"], {"yolov8n.pt": None}),
+    "a day and a time in a name are no step": (["ckpt_2025-01-01_10-00-00/", "run_2025-01-02_1.pt", "run_2025-01-03_2.pt"], {"run_2025-01-02_1.pt": 1, "run_2025-01-03_2.pt": 2}),
+    "an epoch after its number": (["1epoch.pth", "2epoch.pth"], {"1epoch.pth": 1, "2epoch.pth": 2}),
     "in place": (["ckpt.pt"], {"ckpt.pt": None}),
     "in place, json": (["state.json", "config.json", "metrics.json"], {"state.json": None}),
     "in place, with things around": (["model.npz", "log.txt", "train.csv", "predictions.npz", "args.pkl", "tokenizer.json", "plot.png"], {"model.npz": None}),
@@ -73,6 +76,7 @@ def test_links_are_claimed_where_they_lead():
         (["resume.pt", "model.pt"], "resume.pt"),
         (["best.pt", "net.pt"], "net.pt"),
         (["a.pt", "b.pt"], "b.pt"),  # the newest
+        (["state.cpt", "state_prev.cpt"], "state.cpt"),
         (["trainState.pt", "model.pt"], "trainState.pt"),
     ],
 )

@@ -17,6 +17,7 @@ from ckptrun.session import pointing
 RECORDED = trees.recorded()
 GOMLX = "checkpoint-n000000{0}-20240101-00000{0}-step-0000{0}00"
 MADE = {
+    "lightning, a metric with a slash": [f"epoch={n}-val/loss=0.{9 - n}.ckpt" for n in (1, 2, 3)] + ["last.ckpt\tzip\t\t9000"],
     "hippynn": ["experiment_structure.pt", "checkpoint_epoch_1.pt", "checkpoint_epoch_2.pt", "best_checkpoint.pt"],
     "gomlx": [line for n in (1, 2, 3) for line in (f"{GOMLX.format(n)}.bin\tbytes\t40", f'{GOMLX.format(n)}.json\ttext\t"{{}}"')],
     "nemo": [f"step={n}-epoch={n}{which}/weights/{file}" for n in (1, 2, 3) for which in ("", "-EMA") for file in (".metadata\tbytes\t9", "__0_0.distcp")],
@@ -37,6 +38,7 @@ LEFT = {
     "hippynn": ["best_checkpoint.pt", "checkpoint_epoch_2.pt", "experiment_structure.pt"],
     "gomlx": [f"{GOMLX.format(3)}.bin", f"{GOMLX.format(3)}.json"],
     "nemo": ["step=3-epoch=3", "step=3-epoch=3-EMA"],
+    "lightning, a metric with a slash": ["epoch=3-val", "last.ckpt"],
 }
 
 

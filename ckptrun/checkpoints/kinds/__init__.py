@@ -33,11 +33,13 @@ _MAGIC: tuple[tuple[bytes, Check], ...] = (
     (b"PK\x05\x06", zips.check),  # an empty archive
     (b"\x93NUMPY", arrays.check),
     (b"\x89HDF\r\n\x1a\n", hdf5.check),
-    (b"\x80", pickles.check),  # pickle protocol 2 and later
+    *((bytes((0x80, protocol)), pickles.check) for protocol in (2, 3, 4, 5)),
 )
+_JSON = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "_ROOT_METADATA")  # Orbax's, by their whole names
 _SUFFIX: tuple[tuple[str, Check], ...] = (
     (".safetensors", tensors.check),
     (".json", documents.check),
+    (".ubj", documents.closed),
     (".npz", zips.check),
     (".keras", zips.check),
     (".zip", zips.check),
@@ -45,8 +47,7 @@ _SUFFIX: tuple[tuple[str, Check], ...] = (
     (".h5", hdf5.check),
     (".hdf5", hdf5.check),
 )
-_PACKED = ".msgpack"
-_LENGTH_FIRST = ".safetensors"
+_PACKED, _TENSORS, _BUNDLE = ".msgpack", ".safetensors", ".index"
 _PAGE = 4096  # bytes: smaller files may lie in their inode, and have no block
 _MAPS = (*range(0x81, 0x90), 0xDE, 0xDF)  # what a msgpack map begins with, where the name has no extension: flax
 
@@ -63,7 +64,7 @@ def check(path: str, *, deep: bool, patience: Patience | None = None, tell: Call
 
 def promises(name: str) -> bool:
     """Whether the name says of which format the file is, so that an empty one is not whole."""
-    return name.lower().endswith((_PACKED, *(suffix for suffix, _ in _SUFFIX)))
+    return name in (*_JSON, ".metadata") or name.lower().endswith((_PACKED, *(suffix for suffix, _ in _SUFFIX)))
 
 
 def _check(path: str, name: str, deep: bool, tell: Callable[[int], None] | None) -> None:  # noqa: FBT001  # as all kinds
@@ -83,6 +84,10 @@ def _check(path: str, name: str, deep: bool, tell: Callable[[int], None] | None)
                 names.CORRUPT, f"{name} is nothing but a hole of {found.st_size} bytes: nothing was written into it"
             )
         _kind(name, head)(file, deep)
+        if name.endswith(_BUNDLE) and _is_bundle(path):
+            from ckptrun.checkpoints.kinds import bundles  # noqa: PLC0415  # as above
+
+            bundles.require_data(path, file, deep=deep, tell=tell)
     finally:
         os.close(fd)
 
@@ -91,16 +96,28 @@ def _kind(name: str, head: bytes) -> Check:
     """By what the file begins with, then by what its name promises: a file of zeros named .npz is no .npz."""
     if name.endswith(_PACKED):
         return _packed  # whose smallest map begins as a pickle does
-    if name.lower().endswith(_LENGTH_FIRST):
-        return tensors.check  # as one in 32 of these does: with the length of its header
+    if name.lower().endswith(_TENSORS) and not head.startswith(b"PK"):
+        return tensors.check  # whose header's length, which comes first, begins as a pickle does in one of 32
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
+    if name in _JSON:
+        return documents.check
     lower = name.lower()
     for suffix, kind in _SUFFIX:
         if lower.endswith(suffix):
             return kind
     return _packed if head[0] in _MAPS and not os.path.splitext(name)[1].strip(".0123456789") else _anything
+
+
+def _is_bundle(path: str) -> bool:
+    """Is it an index of TensorFlow's: do files with data lie beside it?"""
+    stem = os.path.basename(path).removesuffix(_BUNDLE) + ".data-"
+    try:
+        with os.scandir(os.path.dirname(path) or ".") as entries:
+            return any(entry.name.startswith(stem) for entry in entries)
+    except OSError:
+        return False
 
 
 def _anything(file: File, deep: bool) -> None:  # noqa: FBT001  # one signature for all kinds

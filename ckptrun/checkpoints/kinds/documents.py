@@ -30,6 +30,14 @@ def check(file: File, _deep: bool) -> None:  # noqa: FBT001  # one signature for
             raise file.wrong(f"it is not JSON: {error}") from error
 
 
+def closed(file: File, _deep: bool) -> None:  # noqa: FBT001  # as above
+    """UBJSON (XGBoost): one object, from bracket to bracket."""
+    if file.at(0, 1) != b"{":
+        raise file.wrong("it does not begin as UBJSON does")
+    if file.at(file.size - 1, 1) != b"}":
+        raise file.cut_short("its object is not closed")
+
+
 def _lenient(data: bytes) -> bool:
     """Python's json writes NaN and Infinity, and reads them."""
     import json  # noqa: PLC0415  # for the rare document only

@@ -44,12 +44,16 @@ class Layout(Noun, frozen=True, kw_only=True):
     proof: str = ""  # a unit is one only if it has such an entry
     inside: str = ""  # a directory is one only if it holds such a name
     below: str = ""  # or, a level deeper, such a path
+    not_below: str = ""  # but not if it holds such a path: then it holds checkpoints
+    nest: str = ""  # and a directory of this name, if it holds, however deep, one file that is `nested`, and nothing else
+    nested: str = ""  # that is the checkpoint
     exact: bool = False  # digits in its expressions are meant, not examples
     guess: bool = False  # names that anything might have: what they say is no statement
     # what is whole
     unfinished: tuple[str, ...] = ()  # names of what is being written, or was left by a killed save
     unfinished_inside: str = ""  # directories with such a name are meant only if they hold this
     needs: dict[str, str] = {}  # what is missing, in words → the name inside a directory that is it
+    together: dict[str, str] = {}  # a name inside → another one that must be there then
     parts: dict[str, str] = {}  # the same of a unit's entries
     never: str = ""  # a name inside that says that it is not complete
     veto: str = ""  # a name beside that says so; {name} is the checkpoint's, {stem} without its extension
@@ -86,7 +90,8 @@ def frameworks() -> tuple[Layout, ...]:
     # ruff: noqa: PLC0415  # a run that holds nothing but ours need not load them
     from ckptrun.layouts.catalogue import huggingface, jax, keras, others, scale, torch
 
-    return jax.LAYOUTS + scale.LAYOUTS + huggingface.LAYOUTS + torch.LAYOUTS + keras.LAYOUTS + others.LAYOUTS
+    known = scale.LAYOUTS + jax.LAYOUTS + huggingface.LAYOUTS + torch.LAYOUTS + keras.LAYOUTS + others.LAYOUTS
+    return known + scale.ANY_NAME
 
 
 def layout(name: str) -> Layout | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ckptrun.layouts.catalogue import Layout
+from ckptrun.layouts.catalogue import NO_COPY, Layout
 
 _RANDOM = r"random_states_\d+\.pkl"  # accelerator.py:3641: written last, by each rank
+
+_NO_WEIGHTS = r"(?!(?:optimizer|scheduler|scaler|rng_state|training_args|random_states|sampler|latest|zero)\b|(?:optimizer|rng_state)_)"
 
 # The examples of diffusers write accelerate's files into the Trainer's names.
 DIFFUSERS = Layout(
@@ -27,7 +29,11 @@ TRAINER = Layout(
     never=r"checkpoint-is-incomplete\.txt",
     needs={
         "trainer_state.json, which is written last,": r"trainer_state\.json",
-        "a file of weights": r".*\.safetensors|.*\.bin|.*\.bin\.index\.json|global_step\d+|.*_\d+|.*\.h5|.*\.msgpack|.*\.pt",
+        "a file of weights": rf"{_NO_WEIGHTS}(?:.*\.(?:safetensors|bin|h5|msgpack|pt)|.*_\d+|[a-z]\w*_model)|global_step\d+",
+    },
+    together={
+        r"scheduler\.pt": r"optimizer(?:\.pt|\.bin|_\d+)|global_step\d+",
+        r"model-\d+-of-\d+\.safetensors": r"model\.safetensors\.index\.json",
     },
     check="structure",
     sidecar="transformers",
@@ -44,6 +50,16 @@ ACCELERATE = Layout(
         "random_states_….pkl, which is written last,": _RANDOM,
         "a file of weights": r".*\.safetensors|(?:pytorch_)?model.*\.bin|pytorch_model.*|\w+_model_\d+|[a-z]\w*",
     },
+    together={r"scheduler(?:_\d+)?\.bin": r"optimizer(?:_\d+)?(?:\.bin)?|pytorch_model.*"},
+)
+# save_state with a name of the script's own; only what it has written to the end can be told from other directories.
+ACCELERATE_NAMED = Layout(
+    name="accelerate-named",
+    title="accelerate, any name",
+    entry=(rf"{NO_COPY}(?P<prefix>.*?[-_])(?P<step>\d+)(?:[-_]state)?", rf"{NO_COPY}.+"),
+    directory=True,
+    inside=_RANDOM,
+    best=r"(?:.*[-_])?best",
 )
 
-LAYOUTS = (DIFFUSERS, TRAINER, ACCELERATE)
+LAYOUTS = (DIFFUSERS, TRAINER, ACCELERATE, ACCELERATE_NAMED)

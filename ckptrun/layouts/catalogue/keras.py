@@ -31,18 +31,34 @@ KERAS = Layout(
     entry=(
         rf"(?P<prefix>(?:.*?[-_.])??)(?P<epoch>\d+)-(?P<value>-?\d+\.\d+){_SAVED}",
         rf".*=.*{_SAVED}",
-        r"(?P<prefix>(?:.*?[-_.])??)(?P<epoch>\d+)\.(?:keras|weights\.h5|program\.json|variables\.json)",
+        r"(?P<prefix>(?:.*?[-_.])??)(?<!\d\.)(?P<epoch>\d+)\.(?:keras|weights\.h5|program\.json|variables\.json)",
     ),
     pairs=True,
     guess=True,
+    sidecar="keras",
+)
+# Keras 2: a template without an extension is a directory in TensorFlow's format.
+SAVED_MODEL = Layout(
+    name="keras-directory",
+    title="Keras 2, a directory",
+    entry=(r"(?P<prefix>(?:.*?[-_.])??)(?P<epoch>\d{1,6})(?:-(?P<value>-?\d+\.\d+))?(?:\.(?:tf|keras))?",),
+    directory=True,
+    inside=r"saved_model\.pb|keras_metadata\.pb",
+    needs={"saved_model.pb": r"saved_model\.pb", "variables": r"variables"},
+    ranks=False,
+    check="structure",
 )
 
 # tensorflow/python/checkpoint/checkpoint_management.py. What keep_checkpoint_every_n_hours kept is not in the text file.
 TENSORFLOW = Layout(
     name="tensorflow",
     title="TensorFlow",
-    entry=(rf"(?P<stem>(?P<prefix>.+)-(?P<step>\d+)){_PARTS}", rf"(?P<stem>(?P<prefix>.+?)){_PARTS}"),
-    unit=("prefix", "step"),
+    entry=(
+        rf"(?P<stem>(?P<prefix>.+)-(?P<step>\d+)){_PARTS}",
+        rf"(?P<stem>(?P<prefix>(?:.*?[-_.])??)(?<!\d\.)(?P<epoch>\d+)(?:-(?P<value>-?\d+\.\d+))?\.(?:ckpt|tf|weights)){_PARTS}",
+        rf"(?!variables\.)(?P<stem>(?P<prefix>.+?)){_PARTS}",  # a SavedModel's variables are no state
+    ),
+    unit=("prefix", "step", "epoch", "value"),
     main=r".*\.index",
     prefix_path=True,
     proof=r".*\.data-\d{5}-of-\d{5}",
@@ -53,4 +69,4 @@ TENSORFLOW = Layout(
     pointers=(Pointer(name=r"checkpoint", format="tf"),),
 )
 
-LAYOUTS = (TENSORFLOW, BACKUP, KERAS)
+LAYOUTS = (TENSORFLOW, BACKUP, SAVED_MODEL, KERAS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ckptrun.layouts.catalogue import Layout
+from ckptrun.layouts.catalogue import NO_COPY, Layout
 
 # stable_baselines3/common/callbacks.py:289: a replay buffer and statistics belong to the model of their step.
 SB3 = Layout(
@@ -13,18 +13,28 @@ SB3 = Layout(
     main=r".*\.zip",
     proof=r".*\.zip",
     best=r"best_model\.zip",
+    sidecar="sb3",
 )
 
 # ray/train/_internal/checkpoint_manager.py: what is inside is the script's.
 RAY = Layout(
     name="ray",
     title="Ray",
-    entry=(r"checkpoint_(?P<step>\d{6})",),
+    entry=(r"checkpoint_(?P<step>\d{6})", r"checkpoint_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d\.\d{6}"),  # Ray Train 2
     directory=True,
     beside=r"result\.json|progress\.csv|checkpoint_manager_snapshot\.json|\.validate_storage_marker",
     inside=r".*",
     unfinished=(r"checkpoint_tmp\w*",),
     sidecar="ray",
+)
+
+# RLlib's save() into a directory of the user's.
+RLLIB = Layout(
+    name="rllib",
+    title="RLlib",
+    entry=(r"checkpoint_(?P<step>\d{6})", rf"{NO_COPY}.+"),
+    directory=True,
+    inside=r"rllib_checkpoint\.json|checkpoint-\d+\.tune_metadata",
 )
 
 # gomlx ml/train/checkpoints/checkpoint.go:838,1009,1019: the .json is finished after the .bin.
@@ -35,6 +45,7 @@ GOMLX = Layout(
     unit=("n", "time", "step"),
     main=r".*\.json",
     parts={"its .json, which is finished last,": r".*\.json", "its .bin": r".*\.bin"},
+    sidecar="gomlx",
 )
 
 # xgboost/callback.py:641; pickled boosters lie beside the others only.
@@ -64,4 +75,11 @@ SPACY = Layout(
     sidecar="spacy",
 )
 
-LAYOUTS = (GOMLX, SPACY, RAY, LIGHTGBM, CATBOOST, SB3, XGBOOST, XGBOOST_PICKLED)
+# LAMMPS, `restart 1000 poly.restart`, `restart 1000 restart.*.equil`.
+LAMMPS = Layout(
+    name="lammps",
+    title="LAMMPS",
+    entry=(r"(?P<prefix>(?:.*[._-])?restart)\.(?P<step>\d+)(?:\.\w+)?",),
+)
+
+LAYOUTS = (GOMLX, SPACY, RAY, RLLIB, LAMMPS, LIGHTGBM, CATBOOST, SB3, XGBOOST, XGBOOST_PICKLED)

@@ -18,15 +18,27 @@ DEEPSPEED = Layout(
     pointers=(Pointer(name="latest", format="tag", vouches=True), Pointer(name="latest_universal", format="tag")),
 )
 
+_TRACKER = Pointer(name=r"latest_checkpointed_iteration\.txt", format="iteration", vouches=True)
+
 # megatron/training/checkpointing.py:230,375,1074 to 1108; the tracker is written after the save.
 MEGATRON = Layout(
     name="megatron",
     title="Megatron-LM",
     entry=(r"iter_(?P<step>\d{7})", r"release"),
     directory=True,
-    inside=rf"mp_rank_\d+(?:_\d+)*|metadata\.json|common\.pt|{_PARTS}",
+    inside=r"mp_rank_\d+(?:_\d+)*|metadata\.json|common\.pt",
     needs={"metadata.json": r"metadata\.json|mp_rank_\d+.*"},
-    pointers=(Pointer(name=r"latest_checkpointed_iteration\.txt", format="iteration", vouches=True),),
+    pointers=(_TRACKER,),
+)
+# Its formats that are torch's own (torch_dcp, fsdp_dtensor) have neither common.pt nor metadata.json.
+MEGATRON_TORCH = Layout(
+    name="megatron-torch",
+    title="Megatron-LM, torch's format",
+    entry=(r"iter_(?P<step>\d{7})",),
+    directory=True,
+    inside=_PARTS,
+    needs={".metadata, which is written last,": r"\.metadata"},
+    pointers=(_TRACKER,),
 )
 
 # OLMo-core, olmo_core/train/checkpoint.py:84: .metadata.json is written last.
@@ -42,15 +54,44 @@ OLMO = Layout(
     sidecar="olmo",
 )
 
-# torchsnapshot/snapshot.py:63, torchtnt/utils/checkpoint.py.
+# OLMo before OLMo-core: one file for each kind of state, beside what the ranks wrote.
+OLMO_UNSHARDED = Layout(
+    name="olmo-unsharded",
+    title="OLMo, unsharded",
+    entry=(r"step(?P<step>\d+)-unsharded",),
+    directory=True,
+    inside=r"(?:model|optim|train)\.(?:pt|safetensors)",
+    needs={"a file of weights": r"model\.(?:pt|safetensors)"},
+    pointers=(Pointer(name=r"latest-unsharded"),),
+)
+
+# torchtnt/utils/checkpoint.py: its names, in torch's format or in torchsnapshot's.
+_OF_TORCHTNT = (
+    r"epoch_(?P<epoch>\d+)_train_step_(?P<step>\d+)(?:_(?:eval|predict)_step_\d+)*(?:_(?P<metric>\w+?)=(?P<value>-?[\d.]+))?"
+)
+TORCHTNT = Layout(
+    name="torchtnt",
+    title="torchtnt",
+    entry=(_OF_TORCHTNT,),
+    directory=True,
+    inside=_PARTS,
+    needs={".metadata, which is written last,": r"\.metadata"},
+    ranks=False,
+    check="structure",
+)
+
+# torchsnapshot/snapshot.py:63: names are the user's.
 TORCHSNAPSHOT = Layout(
     name="torchsnapshot",
-    title="torchsnapshot, torchtnt",
+    title="torchsnapshot",
     entry=(
-        r"epoch_(?P<epoch>\d+)(?:_train_step_(?P<step>\d+))?(?:_(?:eval|predict)_step_\d+)*(?:_(?P<metric>\w+?)=(?P<value>-?[\d.]+))?",
+        _OF_TORCHTNT,
+        r"epoch_(?P<epoch>\d+)(?:_(?P<metric>\w+?)=(?P<value>-?[\d.]+))?",
+        r"(?:(?P<prefix>.*?)[-_=])??(?P<step>\d+)",
+        rf"{NO_COPY}.+",
     ),
     directory=True,
-    inside=rf"\.snapshot_metadata|replicated|sharded|{_PARTS}",
+    inside=r"\.snapshot_metadata",
     needs={".snapshot_metadata, which is written last,": r"\.snapshot_metadata|\.metadata"},
     ranks=False,
     check="structure",
@@ -67,7 +108,12 @@ DCP = Layout(
     ),
     directory=True,
     inside=_PARTS,
-    needs={".metadata, which is written last,": r"\.metadata"},
+    needs={
+        ".metadata, which is written last,": r"\.metadata|model\.safetensors\.index\.json",  # torchtitan: last_save_in_hf
+        "a .distcp file": r".*\.distcp|.*\.safetensors",
+    },
+    best=r"(?:.*[-_])?best",
+    follows=r"(?:.*[-_])?(?:latest|last)",
     ranks=False,
     check="structure",
 )
@@ -91,4 +137,17 @@ COMPOSER = Layout(
     ),
 )
 
-LAYOUTS = (DEEPSPEED, MEGATRON, OLMO, TORCHSNAPSHOT, COMPOSER, DCP)
+# Whatever else is a directory in that format, once no other framework claims it.
+DCP_NAMED = Layout(
+    name="dcp-named",
+    title="torch.distributed.checkpoint, any name",
+    entry=(rf"{NO_COPY}.+",),
+    directory=True,
+    inside=_PARTS,
+    needs={".metadata, which is written last,": r"\.metadata", "a .distcp file": r".*\.distcp"},
+    ranks=False,
+    check="structure",
+)
+
+LAYOUTS = (DEEPSPEED, MEGATRON, MEGATRON_TORCH, OLMO, OLMO_UNSHARDED, TORCHTNT, TORCHSNAPSHOT, COMPOSER, DCP)
+ANY_NAME = (DCP_NAMED,)

@@ -6,16 +6,29 @@ from ckptrun.layouts.catalogue import Layout, Pointer
 
 _LAST = r"last(?:-v\d+)?\.ckpt"
 
+# auto_insert_metric_name=False, as in epoch{epoch:02d}-val_loss{val_loss:.2f}
+_UNNAMED = r"(?:.*?[-_.])??epoch[-_]?(?P<epoch>\d+)(?:[-_]+step[-_]?(?P<step>\d+))?(?:[-_]+(?P<metric>[a-z]\w*?)[-_]?(?P<value>-?\d+\.\d+))?"
+
 # lightning/pytorch/callbacks/model_checkpoint.py:556,610,867,1007; a directory where the strategy shards.
 LIGHTNING = Layout(
     name="lightning",
     title="Lightning",
-    entry=(r".*=.*\.ckpt", _LAST, r"(?P<prefix>hpc)_ckpt_(?P<step>\d+)\.ckpt"),
+    entry=(
+        r"(?P<prefix>).*=.*(?<!-EMA)\.ckpt",
+        rf"(?P<prefix>){_LAST}",
+        r"(?P<prefix>hpc)_ckpt_(?P<step>\d+)\.ckpt",  # numbered by saves
+        rf"(?P<prefix>){_UNNAMED}(?:-v\d+)?\.ckpt",
+        r"(?P<prefix>)(?P<epoch>\d+)-(?P<value>-?\d+\.\d+)(?:-v\d+)?\.ckpt",
+    ),
     directory=None,
+    nest=r"(?P<prefix>).*=.*",  # a metric with a slash makes a directory: epoch=1-val/loss=0.5.ckpt
+    nested=r".*=.*\.ckpt",
     pairs=True,
     inside=r"\.metadata(?:\.tmp)?|.*\.distcp|meta\.pt|checkpoint|zero_to_fp32\.py|latest",
     veto="{stem}-unfinished",
+    companions=("{stem}-EMA.ckpt",),
     check="files",
+    sidecar="lightning",
     follows=_LAST,
     pointers=(Pointer(name=_LAST),),
 )
@@ -35,7 +48,8 @@ NEMO = Layout(
 )
 
 # fairseq/checkpoint_utils.py:35 to 190,585. The last digit of a best one breaks ties and belongs to no number.
-_SHARD = r"(?:-shard\d+|-model_part-\d+|-rank-\d+)?"
+_SHARD = r"(?:-model_part-\d+)?(?:-shard\d+|-rank-\d+)?"
+_SHARDED = r"(?:-model_part-\d+(?:-shard\d+)?|-shard\d+)"
 FAIRSEQ = Layout(
     name="fairseq",
     title="fairseq",
@@ -43,11 +57,13 @@ FAIRSEQ = Layout(
         rf"checkpoint(?P<epoch>\d+){_SHARD}\.pt",
         rf"checkpoint_(?P<epoch>\d+)_(?P<step>\d+){_SHARD}\.pt",
         rf"checkpoint\.best_(?P<metric>\w+)_(?P<value>-?\d+\.\d{{3}})(?P<tie>\d){_SHARD}\.pt",
+        rf"checkpoint\.best_(?P<metric>\w+)_(?P<value>-?\d+\.\d{{1,2}}){_SHARD}\.pt",  # before the tie-breaker
+        rf"checkpoint_(?P<step>\d+){_SHARDED}\.pt",  # metaseq
         rf"checkpoint_(?P<which>best|last|crash){_SHARD}\.pt",
     ),
     unit=("epoch", "step", "metric", "value", "tie", "which"),
-    main=r".*(?<!-shard[1-9])(?<!-model_part-[1-9])\.pt",
-    beside=r"checkpoint\d+(?:-.*)?\.pt|checkpoint_\d+_\d+(?:-.*)?\.pt|checkpoint\.best_.+\.pt",
+    main=r"(?!.*-shard0*[1-9]|.*-model_part-0*[1-9]).*\.pt",
+    beside=rf"checkpoint_\d+{_SHARDED}\.pt|checkpoint\d+(?:-.*)?\.pt|checkpoint_\d+_\d+(?:-.*)?\.pt|checkpoint\.best_.+\.pt",
     unfinished=(
         rf"checkpoint_(?P<epoch>\d+)_(?P<step>\d+){_SHARD}\.pt\.tmp",
         rf"checkpoint(?P<epoch>\d+){_SHARD}\.pt\.tmp",
@@ -66,6 +82,7 @@ TIMM = Layout(
         r"recovery-(?P<epoch>\d+)-\d+\.pth\.tar",
         r"(?:last|model_best)\.pth\.tar",
     ),
+    beside=r"checkpoint-\d+\.pth\.tar|recovery-\d+-\d+\.pth\.tar|last\.pth\.tar",
     unfinished=(r"tmp\.pth\.tar",),
     follows=r"last\.pth\.tar",
     best=r"model_best\.pth\.tar",
@@ -119,6 +136,7 @@ IGNITE = Layout(
         r"(?P<prefix>\w+?)_(?P<step>\d+)_(?P<metric>[A-Za-z]\w*)=(?P<value>-?\d+(?:\.\d+)?)\.pt",
         rf"(?P<prefix>{_OF_IGNITE})_(?P<step>\d+)\.pt",
         rf"(?P<prefix>{_OF_IGNITE})_(?P<metric>[A-Za-z]\w*)=(?P<value>-?\d+(?:\.\d+)?)\.pt",
+        rf"(?P<prefix>{_OF_IGNITE})_(?P<value>-?\d+\.\d+)\.pt",
     ),
     guess=True,
 )
@@ -161,4 +179,53 @@ HIPPYNN = Layout(
     best=r"best_(?:checkpoint|model)\.pt",
 )
 
-LAYOUTS = (HIPPYNN, LIGHTNING, NEMO, ULTRALYTICS, TIMM, FAIRSEQ, FVCORE, MMENGINE, SKORCH, FASTAI, IGNITE)
+# speechbrain/utils/checkpoints.py: named after the time; CKPT.yaml says how good it is.
+SPEECHBRAIN = Layout(
+    name="speechbrain",
+    title="SpeechBrain",
+    entry=(r"CKPT\+.+",),
+    directory=True,
+    inside=r"CKPT\.yaml",
+    sidecar="speechbrain",
+)
+
+# lerobot: the policy, and beside it what the training needs.
+LEROBOT = Layout(
+    name="lerobot",
+    title="LeRobot",
+    entry=(r"(?P<step>\d{6,})",),
+    directory=True,
+    inside=r"pretrained_model|training_state",
+    needs={"pretrained_model": "pretrained_model", "training_state": "training_state"},
+    ranks=False,
+    pointers=(Pointer(name=r"last"),),
+)
+
+# openai/guided-diffusion and what was made of it, train_util.py: weights, their averages, the optimizer.
+GUIDED_DIFFUSION = Layout(
+    name="guided-diffusion",
+    title="guided-diffusion",
+    entry=(r"(?:model|opt|ema_[\d.]+_)(?P<step>\d{6})\.pt",),
+    unit=("step",),
+    main=r"model\d+\.pt",
+    beside=r"opt\d{6}\.pt",
+    proof=r"model\d+\.pt|ema_.*",
+    parts={"the model": r"model\d+\.pt", "the optimizer, which is written last,": r"opt\d+\.pt"},
+)
+
+LAYOUTS = (
+    SPEECHBRAIN,
+    LEROBOT,
+    GUIDED_DIFFUSION,
+    HIPPYNN,
+    LIGHTNING,
+    NEMO,
+    ULTRALYTICS,
+    TIMM,
+    FAIRSEQ,
+    FVCORE,
+    MMENGINE,
+    SKORCH,
+    FASTAI,
+    IGNITE,
+)
