@@ -12,7 +12,7 @@ from ckptrun import errors, names, units
 from ckptrun.backup import making, places, upkeep
 from ckptrun.cli import desk, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import DIRECTORY, RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import DIRECTORY, REF, json_option, root_option, working_directory
 from ckptrun.policy import backup as policy
 from ckptrun.report import gather, moving, refs
 from ckptrun.report.text import some
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         names.EXIT_IO: "reading or writing failed (disk full, network); the same command goes on with what is there",
     },
 )
-@click.argument("what", nargs=-1, required=True, type=RUN, metavar="REF...")
+@click.argument("what", nargs=-1, required=True, type=REF, metavar="REF...")
 @click.option(
     "--to",
     metavar="DEST",

@@ -10,7 +10,7 @@ from ckptrun import errors, names
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.cli import desk
 from ckptrun.cli.help import CODES, verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import REF, json_option, root_option, working_directory
 from ckptrun.report import differences, inside, working
 from ckptrun.report.differences import FILES, METRICS, SETTINGS, TENSORS, VALUES
 from ckptrun.report.gather import Wish
@@ -54,8 +54,8 @@ def _sections(function: Callable[..., int]) -> Callable[..., int]:
     ],
     codes=_CODES,
 )
-@click.argument("a", type=RUN)
-@click.argument("b", type=RUN)
+@click.argument("a", type=REF)
+@click.argument("b", type=REF)
 @_sections
 @click.option("--summary", is_flag=True, help="Only how much differs in each section.")
 @desk.only_option

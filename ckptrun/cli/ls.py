@@ -11,7 +11,7 @@ import click
 from ckptrun import errors, names
 from ckptrun.cli import desk, queue
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import REF, json_option, root_option, working_directory
 from ckptrun.report import gather, listing, overview, refs, standing, working
 from ckptrun.runs import paths as run_paths
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     ],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
-@click.argument("what", nargs=-1, type=RUN, metavar="[DIR|RUN]...")
+@click.argument("what", nargs=-1, type=REF, metavar="[DIR|RUN]...")
 @desk.metric_options
 @click.option(
     "--pattern",

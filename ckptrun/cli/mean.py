@@ -12,7 +12,7 @@ from ckptrun import errors, names, units
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.cli import desk
 from ckptrun.cli.help import CODES, verb
-from ckptrun.cli.params import FILE, RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import FILE, REF, json_option, root_option, working_directory
 from ckptrun.policy import roles
 from ckptrun.report import averaging, inside, working
 from ckptrun.report.gather import Wish
@@ -58,7 +58,7 @@ def _best(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     codes=_CODES,
     epilog=_EPILOG,
 )
-@click.argument("ref", nargs=-1, required=True, type=RUN, metavar="REF...")
+@click.argument("ref", nargs=-1, required=True, type=REF, metavar="REF...")
 @click.option("--to", required=True, type=FILE, metavar="PATH", help="Where to write it: a .safetensors or a .npz.")
 @click.option(
     "--last", type=click.IntRange(min=1), metavar="N", help="The last N complete checkpoints of a run or directory."

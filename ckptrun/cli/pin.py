@@ -9,7 +9,7 @@ import click
 from ckptrun import names
 from ckptrun.cli import desk, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import RUN, root_option, working_directory
+from ckptrun.cli.params import REF, root_option, working_directory
 from ckptrun.report import refs
 from ckptrun.runs import beside, pins
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     ],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_CANNOT_CREATE, names.EXIT_IO),
 )
-@click.argument("ref", nargs=-1, required=True, type=RUN, metavar="RUN@STEP|DIR@STEP...")
+@click.argument("ref", nargs=-1, required=True, type=REF, metavar="RUN@STEP|DIR@STEP...")
 @click.option("--reason", default="", metavar="TEXT", help="Why; `ckptrun show` tells it.")
 @root_option
 def command(ref: tuple[str, ...], reason: str, root: str) -> int:

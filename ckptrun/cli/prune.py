@@ -11,7 +11,7 @@ from ckptrun import config, errors, names
 from ckptrun.checkpoints import emptying
 from ckptrun.cli import desk, ls, train, words
 from ckptrun.cli.help import Option, Verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import PLACE, json_option, root_option, working_directory
 from ckptrun.policy import keeping as policies
 from ckptrun.report import gather, working
 from ckptrun.report import pruned as report
@@ -135,7 +135,7 @@ command = Verb(
     examples=_EXAMPLES,
     codes=_CODES,
     params=[
-        click.Argument(["what"], nargs=-1, required=True, type=RUN, metavar="RUN|DIR..."),
+        click.Argument(["what"], nargs=-1, required=True, type=PLACE, metavar="RUN|DIR..."),
         *(train.option("Keeping", *row) for row in train.KEEPING),
         Option(["--yes"], section="This call", is_flag=True, help="Remove what goes."),
         Option(

@@ -11,7 +11,7 @@ from ckptrun import errors, names, platforms, units
 from ckptrun.backup import places, restoring
 from ckptrun.cli import desk, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import DIRECTORY, RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import DIRECTORY, REF, json_option, root_option, working_directory
 from ckptrun.report import moving, refs
 from ckptrun.runs import control, durable, superseded
 from ckptrun.runs import paths as run_paths
@@ -47,7 +47,7 @@ _NONE = {"backup": None, "path": None, "state": "none", "step": None, "attempt":
         names.EXIT_IO: "it cannot be read or is damaged, or the disk is full; the same command goes on with what was fetched",
     },
 )
-@click.argument("backup", type=RUN, metavar="BACKUP|RUN|URL", envvar="CKPTRUN_RESTORE_BACKUP")
+@click.argument("backup", type=REF, metavar="BACKUP|RUN|URL", envvar="CKPTRUN_RESTORE_BACKUP")
 @click.option(
     "--to",
     metavar="RUN|DIR",

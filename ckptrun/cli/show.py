@@ -12,7 +12,7 @@ from ckptrun import errors, names, units
 from ckptrun.checkpoints import manifest as manifests
 from ckptrun.cli import desk
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import REF, json_option, root_option, working_directory
 from ckptrun.report import gather, listing, logs, overview, refs, standing, story, tales, working
 from ckptrun.runs import branches, ledger, pins, records
 from ckptrun.runs import paths as run_paths
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     ],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
-@click.argument("ref", type=RUN)
+@click.argument("ref", type=REF)
 @click.option(
     "--tensors", is_flag=True, help="What is inside of a checkpoint or a file: each tensor's name, kind, shape and size."
 )

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from ckptrun import config, names
 from ckptrun.cli import command as commands
 from ckptrun.cli.help import CODES, Option, Verb
-from ckptrun.cli.params import DIRECTORY, FILE, working_directory
+from ckptrun.cli.params import DIRECTORY, FILE, REF, working_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +126,7 @@ _CHOICES = {
     "save_signal": ("USR1", "USR2", "TERM", "INT", "HUP"),
     "without_metric": ("keep", "remove"),
 }
+_TYPES = {"DIR": DIRECTORY, "FILE": FILE, "REF": REF}
 
 
 class _Train(Verb):
@@ -203,8 +204,8 @@ def option(section: str, flag: str, value: str, text: str) -> Option:
     )
     if key.name in _CHOICES:
         kind["shell_complete"] = _complete
-    elif value in ("DIR", "FILE"):
-        kind["type"] = DIRECTORY if value == "DIR" else FILE
+    elif value in _TYPES:
+        kind["type"] = _TYPES[value]
     return Option([flag, key.name], section=section, help=text, allow_from_autoenv=False, **kind)
 
 

@@ -7,7 +7,7 @@ import click
 from ckptrun import names
 from ckptrun.cli import pin, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import RUN, root_option
+from ckptrun.cli.params import REF, root_option
 from ckptrun.runs import pins
 
 
@@ -16,7 +16,7 @@ from ckptrun.runs import pins
     examples=[("ckptrun unpin digits-3f9a1c@120", "the checkpoint of step 120 may be removed again")],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
-@click.argument("ref", nargs=-1, required=True, type=RUN, metavar="RUN@STEP|DIR@STEP...")
+@click.argument("ref", nargs=-1, required=True, type=REF, metavar="RUN@STEP|DIR@STEP...")
 @root_option
 def command(ref: tuple[str, ...], root: str) -> int:
     """Take pins away."""
