@@ -87,7 +87,7 @@ _OPTIONS = {
         ("--time-limit", "TIME", "End the attempt after this time, saved.  [default: the scheduler's]"),
         ("--stall-timeout", "TIME", "Save and end when there is no step and no output for so long.  [default: off]"),
         ("--pattern", "NAME", "How the script calls its checkpoints, where their names do not tell: 'ckpt-{epoch:02d}.pt'. May be repeated."),
-        ("--seal", "end|off", "Write checksums of what the script saved in a layout of its own when the run ends.  [default: end]"),
+        ("--seal", "end|each|off", "Write checksums of what the script saved in a layout of its own: when the run ends, or (each) also of each checkpoint while it runs, a minute after it was written.  [default: end]"),
     ],
     "Keeping safe": [
         ("--backup-to", "DEST", "Back the newest checkpoint up while it runs and at its end: a directory or a URL (s3, gs, sftp, …). A start that finds nothing of the run here fetches it back."),
@@ -120,7 +120,7 @@ _OPTIONS = {
 _CHOICES = {
     "strategy": config.STRATEGIES,
     "if_held": ("end", "wait"),
-    "seal": ("end", "off"),
+    "seal": ("end", "each", "off"),
     "signal_means": ("save", "stop"),
     "restart_by": ("scheduler", "self", "exit"),
     "save_signal": ("USR1", "USR2", "TERM", "INT", "HUP"),
