@@ -67,11 +67,12 @@ if TYPE_CHECKING:
 @click.option("--if-any", is_flag=True, help="Nothing to back up is no error.")
 @click.option("--dry-run", is_flag=True, help="Say what would be backed up, and where.")
 @desk.metric_options
+@desk.pattern_option
 @root_option
 @json_option
 def command(
     *, what: tuple[str, ...], to: str | None, best: bool, everything: bool, copy: bool, verify: bool, jobs: int, if_any: bool,
-    dry_run: bool, metric: str, mode: str, root: str, as_json: bool,
+    dry_run: bool, metric: str, mode: str, patterns: tuple[str, ...], root: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Copy whole checkpoints, with all files that belong to them, to where nothing prunes them.
 
@@ -83,7 +84,8 @@ def command(
     which = policy.BEST if best else policy.ALL if everything else policy.LATEST
     wish = making.Wish(copy=copy, verify=verify, jobs=jobs, dry_run=dry_run)
     begun = time.monotonic()
-    tasks = [task for ref in what for task in _tasks(ref, which, root, gather.Wish(metric, mode), to, if_any=if_any)]
+    looked = gather.Wish(metric, mode, patterns=desk.layouts(patterns))
+    tasks = [task for ref in what for task in _tasks(ref, which, root, looked, to, if_any=if_any)]
     made = [each for task in tasks for each in _carry_out(task, wish)]
     if as_json:
         desk.print_document(_document(made, time.monotonic() - begun, dry_run=dry_run))

@@ -60,15 +60,18 @@ def _sections(function: Callable[..., int]) -> Callable[..., int]:
 @click.option("--summary", is_flag=True, help="Only how much differs in each section.")
 @desk.only_option
 @desk.metric_options
+@desk.pattern_option
 @root_option
 @json_option
 def command(
-    a: str, b: str, *, summary: bool, only: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool, **asked: bool
-) -> int:
+    a: str, b: str, *, summary: bool, only: tuple[str, ...], metric: str, mode: str, patterns: tuple[str, ...], root: str,
+    as_json: bool, **asked: bool,
+) -> int:  # fmt: skip
     """Say where the checkpoints A and B differ; a run means its latest. Without a section: all of them."""
     wanted = [name for name in differences.SECTIONS if asked[name]] or list(differences.SECTIONS)
     cwd = working_directory()
-    before, after = (inside.source(ref, root=root, cwd=cwd, wish=Wish(metric, mode)) for ref in (a, b))
+    wish = Wish(metric, mode, patterns=desk.layouts(patterns))
+    before, after = (inside.source(ref, root=root, cwd=cwd, wish=wish) for ref in (a, b))
     with working.busy("comparing", desk.err()):
         found = _compared(before, after, wanted, only)
     if as_json:

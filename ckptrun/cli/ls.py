@@ -37,13 +37,7 @@ if TYPE_CHECKING:
 )
 @click.argument("what", nargs=-1, type=REF, metavar="[DIR|RUN]...")
 @desk.metric_options
-@click.option(
-    "--pattern",
-    "patterns",
-    multiple=True,
-    metavar="NAME",
-    help="How your checkpoints are called: 'ckpt-{epoch:02d}-{val_loss:.2f}.keras'.",
-)
+@desk.pattern_option
 @click.option("--no-size", is_flag=True, help="Look up no sizes and times: for very many files on a slow filesystem.")
 @root_option
 @json_option
@@ -62,9 +56,9 @@ def command(
     An argument with a slash or a leading dot is a path; another is a run, or else a directory.
     """
     gc.disable()  # a listing makes many objects that all live to its end: looking for garbage among them takes a fifth of the time
-    wish = gather.Wish(metric, mode, not no_size, desk.layouts(patterns))
     if not what:
         return _runs(root, as_json=as_json)
+    wish = gather.Wish(metric, mode, not no_size, desk.layouts(patterns))
     with working.busy("looking at checkpoints", desk.err()):
         listings = [look_up(each, root, wish) for word in what for each in matching(word, root)]
     if as_json:

@@ -73,18 +73,19 @@ def _best(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     help="Which end of it is better.  [default: by its name]",
 )
 @desk.only_option
+@desk.pattern_option
 @click.option("--force", is_flag=True, help="Replace what is at PATH.")
 @click.option("--dry-run", is_flag=True, help="Say what would be averaged; write nothing.")
 @root_option
 @json_option
 def command(
     ref: tuple[str, ...], *, to: str, last: int | None, best: tuple[int, str] | None, mode: str, only: tuple[str, ...],
-    force: bool, dry_run: bool, root: str, as_json: bool,
+    patterns: tuple[str, ...], force: bool, dry_run: bool, root: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Average the tensors of the checkpoints REF… and write them to PATH, which appears when it is whole, or not at all."""
     if last and best:
         raise errors.UsageError("--last and --best contradict each other", "leave one of them out")
-    wish = Wish(best[1] if best else "", mode)
+    wish = Wish(best[1] if best else "", mode, patterns=desk.layouts(patterns))
     asked = averaging.Asked(refs=ref, last=last, best=best[0] if best else None, wish=wish)
     cwd = working_directory()
     path = os.path.join(cwd, os.path.expanduser(to))

@@ -44,11 +44,12 @@ class ReferenceParam(RunParam):
         from click.shell_completion import CompletionItem  # noqa: PLC0415  # only while completing
 
         if any(mark in incomplete for mark in self._marks):
+            from ckptrun.cli import desk  # noqa: PLC0415  # as above
             from ckptrun.report import completing  # noqa: PLC0415  # as above
 
-            found = completing.inside(
-                incomplete, self._marks, root=_root_of(ctx, ctx.params.get("root")), cwd=working_directory()
-            )
+            patterns = desk.layouts(ctx.params.get("patterns") or ())
+            root = _root_of(ctx, ctx.params.get("root"))
+            found = completing.inside(incomplete, self._marks, root=root, cwd=working_directory(), patterns=patterns)
             if found is not None:
                 return [CompletionItem(each.value, help=each.told or None) for each in found]
         paths = [CompletionItem(incomplete, type=self._paths)] if self._paths else []

@@ -10,7 +10,7 @@ from ckptrun import names
 from ckptrun.cli import desk, words
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import REF, root_option, working_directory
-from ckptrun.report import refs
+from ckptrun.report import gather, refs
 from ckptrun.runs import beside, pins
 
 if TYPE_CHECKING:
@@ -27,22 +27,24 @@ if TYPE_CHECKING:
 )
 @click.argument("ref", nargs=-1, required=True, type=REF, metavar="RUN@STEP|DIR@STEP...")
 @click.option("--reason", default="", metavar="TEXT", help="Why; `ckptrun show` tells it.")
+@desk.pattern_option
 @root_option
-def command(ref: tuple[str, ...], reason: str, root: str) -> int:
+def command(ref: tuple[str, ...], reason: str, patterns: tuple[str, ...], root: str) -> int:
     """Pin checkpoints: `ckptrun prune` and the rules of retention never remove them."""
-    for named in checkpoints(ref, root):
+    for named in checkpoints(ref, patterns, root):
         pins.pin(boards(named), named.checkpoint.path, by=desk.who(), now=desk.now(), reason=reason)
         words.say(f"pinned {named.checkpoint.path}")
     return names.EXIT_OK
 
 
-def checkpoints(given: tuple[str, ...], root: str) -> list[OfCheckpoint]:
+def checkpoints(given: tuple[str, ...], patterns: tuple[str, ...], root: str) -> list[OfCheckpoint]:
     """What the arguments name, all of them or none.
 
     Raises:
         UsageError: one of them is no checkpoint.
     """
-    return [refs.one(each, root=root, cwd=working_directory()) for each in given]
+    wish = gather.Wish(patterns=desk.layouts(patterns))
+    return [refs.one(each, root=root, cwd=working_directory(), wish=wish) for each in given]
 
 
 def boards(named: OfCheckpoint) -> list[beside.Board]:

@@ -38,7 +38,7 @@ _COLUMNS = (Column("state"), Column("checkpoint"), Column("reason", words=True))
     "--anew", is_flag=True, help="Seal also what was saved anew since: every file of it was written after its seal."
 )
 @click.option("--idle", is_flag=True, help="Give way to everything else on this machine.")
-@click.option("--pattern", "patterns", multiple=True, metavar="NAME", help="How your checkpoints are called, as for ls.")
+@desk.pattern_option
 @root_option
 @json_option
 def command(

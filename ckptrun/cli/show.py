@@ -47,18 +47,29 @@ if TYPE_CHECKING:
 )
 @desk.only_option
 @desk.metric_options
+@desk.pattern_option
 @root_option
 @json_option
 def command(
-    ref: str, *, tensors: bool, stats: bool, only: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool
+    ref: str,
+    *,
+    tensors: bool,
+    stats: bool,
+    only: tuple[str, ...],
+    metric: str,
+    mode: str,
+    patterns: tuple[str, ...],
+    root: str,
+    as_json: bool,
 ) -> int:
     """Tell the story of REF: a run, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best[:METRIC], DIR@STEP, or a path."""
+    wish = gather.Wish(metric, mode, patterns=desk.layouts(patterns))
     if tensors or stats or only:
         from ckptrun.cli import tensors as inside  # noqa: PLC0415  # a story needs none of it
 
-        return inside.show(ref, stats=stats, only=only, wish=gather.Wish(metric, mode), root=root, as_json=as_json)
+        return inside.show(ref, stats=stats, only=only, wish=wish, root=root, as_json=as_json)
     with working.busy("looking at checkpoints", desk.err()):
-        named = refs.resolve(ref, root=root, cwd=working_directory(), wish=gather.Wish(metric, mode))
+        named = refs.resolve(ref, root=root, cwd=working_directory(), wish=wish)
         if isinstance(named, refs.OfDirectory):
             raise errors.UsageError(
                 f"{ref} is no run, attempt or checkpoint", "`ckptrun ls DIR` lists what is in a directory"

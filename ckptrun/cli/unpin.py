@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ckptrun import names
-from ckptrun.cli import pin, words
+from ckptrun.cli import desk, pin, words
 from ckptrun.cli.help import verb
 from ckptrun.cli.params import REF, root_option
 from ckptrun.runs import pins
@@ -17,10 +17,11 @@ from ckptrun.runs import pins
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
 @click.argument("ref", nargs=-1, required=True, type=REF, metavar="RUN@STEP|DIR@STEP...")
+@desk.pattern_option
 @root_option
-def command(ref: tuple[str, ...], root: str) -> int:
+def command(ref: tuple[str, ...], patterns: tuple[str, ...], root: str) -> int:
     """Take pins away."""
-    for named in pin.checkpoints(ref, root):
+    for named in pin.checkpoints(ref, patterns, root):
         there = pins.unpin(pin.boards(named), named.checkpoint.path)
         words.say(f"{named.checkpoint.path} is not pinned any more" if there else f"{named.checkpoint.path} was not pinned")
     return names.EXIT_OK

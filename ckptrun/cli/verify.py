@@ -36,7 +36,7 @@ from ckptrun.report import named, verifying, working
     metavar="N",
     help="Files that are read at a time.  [default: one for each core, at most 8]",
 )
-@click.option("--pattern", "patterns", multiple=True, metavar="NAME", help="How your checkpoints are called, as for ls.")
+@desk.pattern_option
 @root_option
 @json_option
 def command(

@@ -99,11 +99,12 @@ def rows(found: Sequence[Source]) -> list[list[Cell]]:
 def _of(ref: str, asked: Asked, root: str, cwd: str) -> list[Source]:
     if asked.last is None and asked.best is None:
         return [inside.source(ref, root=root, cwd=cwd, wish=asked.wish)]
-    named = refs.resolve(ref, root=root, cwd=cwd)
+    wish = Wish(patterns=asked.wish.patterns)  # a metric is looked for among those that are whole
+    named = refs.resolve(ref, root=root, cwd=cwd, wish=wish)
     if isinstance(named, refs.OfRun):
-        listing = gather.run_listing(named.run)
+        listing = gather.run_listing(named.run, wish)
     elif isinstance(named, refs.OfDirectory):
-        listing = gather.directory_listing(named.path)
+        listing = gather.directory_listing(named.path, wish)
     else:
         raise errors.UsageError(f"--last and --best choose among the checkpoints of a run or a directory, and {ref} is none")
     return [inside.of(ref, item, None) for item in _chosen(listing, ref, asked)]

@@ -15,6 +15,7 @@ from ckptrun.runs import paths as run_paths
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ckptrun.layouts.catalogue import Layout
     from ckptrun.model import Checkpoint
 
 _INSIDE = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._-]*)([@/])(.*)", re.DOTALL)
@@ -27,22 +28,22 @@ class Offer(Noun, frozen=True):
     told: str = ""
 
 
-def inside(typed: str, marks: str, *, root: str, cwd: str) -> list[Offer] | None:
+def inside(typed: str, marks: str, *, root: str, cwd: str, patterns: tuple[Layout, ...] = ()) -> list[Offer] | None:
     """What may stand after `RUN/`, `RUN@` or `DIR@`, those of the `marks`; None: nothing of this kind was begun.
 
     Raises:
         CkptrunError, OSError: it could not be read.
     """
+    wish = gather.Wish(sizes=False, patterns=patterns)
     parts = _INSIDE.fullmatch(typed)
     if parts and parts[2] in marks and refs.exists(run := run_paths.run_paths(root, parts[1])):
-        offers = _attempts(run) if parts[2] == "/" else _at(gather.run_listing(run, gather.Wish(sizes=False)), parts[3])
+        offers = _attempts(run) if parts[2] == "/" else _at(gather.run_listing(run, wish), parts[3])
         return _fitting(typed, parts[1] + parts[2], offers)
     directory, at, rest = typed.rpartition("@")
     path = os.path.normpath(os.path.join(cwd, os.path.expanduser(directory)))
     if not directory or at not in marks or not os.path.isdir(path):
         return None
     around = gather.run_around(path)
-    wish = gather.Wish(sizes=False)
     is_run = around is not None and os.path.samefile(around.dir, path)
     found = gather.run_listing(around, wish) if around and is_run else gather.directory_listing(path, wish)
     return _fitting(typed, directory + at, _at(found, rest))

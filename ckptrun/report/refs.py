@@ -105,14 +105,14 @@ def resolve(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Named
     raise nothing(ref, root)
 
 
-def one(ref: str, *, root: str, cwd: str) -> OfCheckpoint:
+def one(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> OfCheckpoint:
     """The one checkpoint that `ref` names outright, by step, role, name or path.
 
     Raises:
         UsageError: it names something else, or nothing.
         IoFailure: as `resolve`.
     """
-    named = resolve(ref, root=root, cwd=cwd)
+    named = resolve(ref, root=root, cwd=cwd, wish=wish)
     if not isinstance(named, OfCheckpoint):
         raise errors.UsageError(
             f"{ref} is not a checkpoint", f"name one: {ref}@STEP or {ref}@latest; `ckptrun ls {ref}` lists them"
@@ -132,7 +132,7 @@ def checkpoint(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Ch
         return named.checkpoint
     if isinstance(named, OfDirectory):
         raise errors.UsageError(f"{ref} is not a checkpoint", f"`ckptrun ls {ref}` shows what is there")
-    listing = gather.run_listing(named.run)
+    listing = gather.run_listing(named.run, gather.Wish(patterns=wish.patterns) if wish else None)
     if isinstance(named, OfRun):
         return _pick(listing, LATEST, ref)
     own = [item for item in listing.checkpoints if item.attempt == named.attempt.number]
