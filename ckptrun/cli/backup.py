@@ -106,9 +106,9 @@ def _tasks(ref: str, which: str, root: str, wish: gather.Wish, to: str | None, *
         UsageError: there is nothing whole, and that is not `if_any`'s.
     """
     cwd = working_directory()
-    if refs.is_pattern(ref) and not os.path.lexists(os.path.join(cwd, ref)):
-        runs = refs.matching(ref, root)
-        return [task for run in runs for task in _tasks(run.name, which, root, wish, to, if_any=if_any)]
+    several = refs.expanded(ref, root=root, cwd=cwd)
+    if several != [ref]:
+        return [task for each in several for task in _tasks(each, which, root, wish, to, if_any=if_any)]
     named = refs.resolve(ref, root=root, cwd=cwd, wish=wish)
     run = None if isinstance(named, refs.OfDirectory) else named.run
     items, home = _items(named, which, wish)
@@ -125,7 +125,9 @@ def _items(named: refs.Named, which: str, wish: gather.Wish) -> tuple[list[Check
     if isinstance(named, refs.OfCheckpoint):
         return [named.checkpoint], named.checkpoint.directory
     if isinstance(named, refs.OfDirectory):
-        return policy.chosen(gather.directory_listing(named.path, wish).checkpoints, which), named.path
+        found = gather.directory_listing(named.path, wish).checkpoints
+        gather.require_no_runs(named.path, found)
+        return policy.chosen(found, which), named.path
     found = gather.run_listing(named.run, wish).checkpoints
     if isinstance(named, refs.OfRun):
         return policy.chosen(found, which), named.run.dir

@@ -44,7 +44,9 @@ def checkpoints(given: tuple[str, ...], patterns: tuple[str, ...], root: str) ->
         UsageError: one of them is no checkpoint.
     """
     wish = gather.Wish(patterns=desk.layouts(patterns))
-    return [refs.one(each, root=root, cwd=working_directory(), wish=wish) for each in given]
+    cwd = working_directory()
+    names_of_all = [name for each in given for name in refs.expanded(each, root=root, cwd=cwd)]
+    return [refs.one(each, root=root, cwd=cwd, wish=wish) for each in names_of_all]
 
 
 def boards(named: OfCheckpoint) -> list[beside.Board]:

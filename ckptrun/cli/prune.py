@@ -53,7 +53,7 @@ def run(ctx: click.Context, what: tuple[str, ...], *, yes: bool, wait: bool, roo
     policy = policies.of(settings)
     policies.require(policy)
     wish = gather.Wish(patterns=desk.layouts(settings.patterns))
-    what = tuple(dict.fromkeys(each for word in what for each in ls.matching(word, root)))
+    what = tuple(dict.fromkeys(ls.expanded(what, root)))
     with working.busy("looking at checkpoints", desk.err()):
         places = [_place(each, root, wish) for each in what]
     policies.require_metrics(policy, [item for place in places for item in place.checkpoints])
@@ -86,13 +86,13 @@ def _place(what: str, root: str, wish: Wish) -> Place:
         UsageError: it names none, or a directory that holds runs: those are pruned one by one, each with its own lease.
     """
     found = ls.look_up(what, root, wish)
+    if not found.whole:
+        raise errors.UsageError(
+            f"{what} is a part of a run or a directory, and what goes depends on all that is there",
+            "prune RUN or DIR; `ckptrun pin` keeps a checkpoint whatever the rules say",
+        )
     run = gather.run_around(found.base)
-    inside = sorted(
-        {around.dir for item in found.checkpoints if run is None and (around := gather.run_around(item.directory))}
-    )
-    if inside:
-        named = " ".join(os.path.join(what, os.path.relpath(each, found.base)) for each in inside[:3])
-        raise errors.UsageError(f"{what} holds runs, each of which is pruned by itself", f"ckptrun prune {named} …")
+    gather.require_no_runs(found.base, found.checkpoints)
     return pruning.Place(checkpoints=pruning.without_copies(found.checkpoints), run=run, root=root)
 
 

@@ -71,9 +71,8 @@ def command(
     with working.busy("looking at checkpoints", desk.err()):
         named = refs.resolve(ref, root=root, cwd=working_directory(), wish=wish)
         if isinstance(named, refs.OfDirectory):
-            raise errors.UsageError(
-                f"{ref} is no run, attempt or checkpoint", "`ckptrun ls DIR` lists what is in a directory"
-            )
+            hint = f"`ckptrun ls {ref}` lists what is in it; name one: {ref}@STEP or {ref}@latest"
+            raise errors.UsageError(f"{ref} is no run, attempt or checkpoint", hint if os.path.isdir(named.path) else "")
         view = _VIEWS[type(named)](named)
     if as_json:
         desk.print_document({"format": names.FORMAT, **view.document()})
