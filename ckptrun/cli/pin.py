@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ckptrun import names
 from ckptrun.cli import desk, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import REF, root_option, working_directory
+from ckptrun.cli.params import REF, json_option, root_option, working_directory
 from ckptrun.report import gather, refs
 from ckptrun.runs import beside, pins
 
@@ -29,12 +29,22 @@ if TYPE_CHECKING:
 @click.option("--reason", default="", metavar="TEXT", help="Why; `ckptrun show` tells it.")
 @desk.pattern_option
 @root_option
-def command(ref: tuple[str, ...], reason: str, patterns: tuple[str, ...], root: str) -> int:
+@json_option
+def command(ref: tuple[str, ...], reason: str, patterns: tuple[str, ...], root: str, *, as_json: bool) -> int:
     """Pin checkpoints: `ckptrun prune` and the rules of retention never remove them."""
-    for named in checkpoints(ref, patterns, root):
+    found = checkpoints(ref, patterns, root)
+    for named in found:
         pins.pin(boards(named), named.checkpoint.path, by=desk.who(), now=desk.now(), reason=reason)
         words.say(f"pinned {named.checkpoint.path}")
+    if as_json:
+        desk.print_document(document(found, pinned=True))
     return names.EXIT_OK
+
+
+def document(found: list[OfCheckpoint], *, pinned: bool) -> dict[str, Any]:
+    """What became of each, for programs."""
+    paths = [named.checkpoint.path for named in found]
+    return {"format": names.FORMAT, "checkpoints": [{"path": path, "pinned": pinned} for path in paths]}
 
 
 def checkpoints(given: tuple[str, ...], patterns: tuple[str, ...], root: str) -> list[OfCheckpoint]:

@@ -7,7 +7,7 @@ import click
 from ckptrun import names
 from ckptrun.cli import desk, pin, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import REF, root_option
+from ckptrun.cli.params import REF, json_option, root_option
 from ckptrun.runs import pins
 
 
@@ -19,9 +19,13 @@ from ckptrun.runs import pins
 @click.argument("ref", nargs=-1, required=True, type=REF, metavar="RUN@STEP|DIR@STEP...")
 @desk.pattern_option
 @root_option
-def command(ref: tuple[str, ...], patterns: tuple[str, ...], root: str) -> int:
+@json_option
+def command(ref: tuple[str, ...], patterns: tuple[str, ...], root: str, *, as_json: bool) -> int:
     """Take pins away."""
-    for named in pin.checkpoints(ref, patterns, root):
+    found = pin.checkpoints(ref, patterns, root)
+    for named in found:
         there = pins.unpin(pin.boards(named), named.checkpoint.path)
         words.say(f"{named.checkpoint.path} is not pinned any more" if there else f"{named.checkpoint.path} was not pinned")
+    if as_json:
+        desk.print_document(pin.document(found, pinned=False))
     return names.EXIT_OK

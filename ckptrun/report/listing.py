@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ckptrun.report.paper import Paper
 
 _REASON = -2  # where the reason stands in a row
+_LAYOUTS = {"own": "ckptrun", "series": "numbered names", "single": "rewritten in place", "file": "a file"}
 STYLES = {
     names.COMPLETE: "green",
     names.PARTIAL: "yellow",
@@ -92,7 +93,12 @@ def _title(series: Series, base: str) -> str:
     """`lightning_logs/version_0/checkpoints: lightning`; what tells it from others of its kind goes last."""
     where = os.path.relpath(series.directory, base)
     name = series.name.strip("-_. #") if series.layout not in order.GUESSES else ""
-    return ("" if where == "." else f"{where}: ") + series.layout + (f" {name}" if name else "")
+    return ("" if where == "." else f"{where}: ") + layout(series.layout) + (f" {name}" if name else "")
+
+
+def layout(name: str) -> str:
+    """A layout as people call it."""
+    return _LAYOUTS.get(name, name)
 
 
 def _table(listing: Listing, page: Paper, now: float) -> None:

@@ -73,7 +73,8 @@ def seal(
             yield Sealed(path=item.path, state=no.state, reason=no.reason, busy=no.busy)
         except Broken as broken:
             state = UNREAD if broken.state == names.UNKNOWN else REFUSED
-            yield Sealed(path=item.path, state=state, reason=f"it is {broken.state}: {broken.reason}")
+            reason = broken.reason if state == UNREAD else f"it is {broken.state}: {broken.reason}"
+            yield Sealed(path=item.path, state=state, reason=reason)
         done += reader.read
 
 

@@ -281,9 +281,9 @@ def test_on_a_terminal_each_series_stands_apart(odd):
         with zipfile.ZipFile(odd / name, "w") as file:
             file.writestr("w", "heavy")
     shown = on_terminal(odd, ".", NO_COLOR="1", COLUMNS="100")
-    assert [line for line in shown.splitlines() if line in ("series", "sub: lightning")] == [
-        "series",
-        "series",
+    assert [line for line in shown.splitlines() if line in ("numbered names", "sub: lightning")] == [
+        "numbered names",
+        "numbered names",
         "sub: lightning",
     ]
     assert len(table(ls(odd, "."))) == 5

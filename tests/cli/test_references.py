@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import time
 
 import numpy as np
 import pytest
+import support
 from runmaker import Made, age
 from support import write_files
 
@@ -70,8 +72,8 @@ VERBS = {
     "seal --json {}": ANY,
     "backup --json --dry-run {}": ANY,
     "prune --json --keep-last 1 {}": {RUN, DIRECTORY, "sweep-*", "./out/checkpoint-20"},
-    "pin {}": {ONE, "sweep-*@100", "sweep-*@best"},
-    "unpin {}": {ONE, "sweep-*@100", "sweep-*@best"},
+    "pin --json {}": {ONE, "sweep-*@100", "sweep-*@best"},
+    "unpin --json {}": {ONE, "sweep-*@100", "sweep-*@best"},
     "show --json {}": {RUN, ATTEMPT, ONE},
     "show --json --tensors {}": SINGLE,
     "diff --json --summary {} {}": SINGLE,
@@ -181,6 +183,21 @@ def test_several_at_once(type_it):
     assert json.loads(out)["checked"] == 6
 
 
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if "--json" in verb])
+def test_json_is_one_document_with_its_format(type_it, verb):
+    ref = next(ref for ref in FORMS if _takes(verb, ref))
+    _, out, _ = type_it([word.replace("{}", ref) for word in verb.split(" ")])
+    (line,) = out.splitlines()
+    assert json.loads(line)["format"] == names.FORMAT
+
+
+def test_pins_for_programs(type_it, world):
+    path = str(world / "runs/digits/checkpoints/step-00000100")
+    for verb, pinned in (("pin", True), ("unpin", False)):
+        _, out, _ = type_it([verb, "--json", "digits@100"])
+        assert json.loads(out) == {"format": 1, "checkpoints": [{"path": path, "pinned": pinned}]}
+
+
 def test_what_an_attempt_wrote(type_it):
     (series,) = json.loads(type_it(["ls", "--json", "digits/1"])[1])["series"]
     assert ([each["step"] for each in series["checkpoints"]], series["latest"], series["best"]) == (
@@ -205,3 +222,35 @@ def test_the_backup_of_a_step(type_it, world):
     for ref in ("digits@300", "./not-there", "", "nope"):
         code, _, said = type_it(["restore", "--dry-run", ref])
         assert not _refused(code, said), said
+
+
+WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (
+            "ls ./closed",
+            74,
+            "closed cannot be read: Permission denied\nhint: what cannot be read may be whole, so nothing was done",
+        ),
+        ("prune --keep-last 1 --yes ./closed", 74, "closed cannot be read: Permission denied"),
+        ("backup ./half", 74, "error: cannot read or write "),
+        ("diff --files ./half@10 ./half@20", 74, "error: cannot read or write "),
+        ("show --tensors ./half@10", 74, "error: cannot read "),
+        ("seal --json ./half@20", 74, '"state":"unread","reason":"model.safetensors cannot be read: Permission denied"'),
+        ("verify --json ./half@20", 74, '"unread":'),
+    ],
+)
+def test_what_may_not_be_read_is_said_to_be_that(world, tmp_path, args, code, said):
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("no setpriv here, to be less than root with")
+    for step in (10, 20):
+        shutil.copytree(world / f"out/checkpoint-{step}", tmp_path / f"half/checkpoint-{step}")
+        (tmp_path / f"half/checkpoint-{step}/model.safetensors").chmod(0)
+    (tmp_path / "closed").mkdir(mode=0)
+    argv = [*(WITHOUT_RIGHTS if os.geteuid() == 0 else []), *support.ckptrun_argv(*args.split())]
+    done = support.run(argv, cwd=tmp_path)
+    (tmp_path / "closed").chmod(0o700)
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stdout + done.stderr
