@@ -68,7 +68,12 @@ def back_up(
     try:
         return maker.make(item, run_dir=run.dir if run else "", run=run.name if run else "", check=lambda: why_not_now(item))
     except OSError as error:
-        raise durable.io_error(error, error.filename or place.shown, creating=bool(error.filename)) from error
+        path = os.fsdecode(error.filename or place.shown)
+        creating = bool(error.filename) and path not in (
+            item.path,
+            *(os.path.join(item.directory, name) for name in item.files),
+        )
+        raise durable.io_error(error, path, creating=creating) from error
 
 
 def why_not_now(item: Checkpoint) -> str:

@@ -284,7 +284,9 @@ def _listing(directory: str, patience: Patience) -> list[os.DirEntry[str]]:
     except Broken as broken:
         if broken.state == names.PARTIAL:
             return []  # there is no such directory (yet)
-        raise errors.IoFailure(broken.reason, "nothing was started: what cannot be read may be whole") from broken
+        raise errors.IoFailure(
+            broken.reason, "what cannot be read may be whole, so nothing was done: look at its owner and mode, or try again"
+        ) from broken
 
 
 def _is_irrelevant(name: str) -> bool:

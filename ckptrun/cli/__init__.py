@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["VERBS", "main"]
 
 PROGRAM = "ckptrun"
-_COMPLETE = "_CKPTRUN_COMPLETE"  # set by the shell's completion function
+COMPLETE = "_CKPTRUN_COMPLETE"  # set by the shell's completion function
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,8 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         _prepare()
-        if os.environ.get(_COMPLETE):
-            group.main(args, prog_name=PROGRAM, complete_var=_COMPLETE)  # answers the shell and exits
+        if os.environ.get(COMPLETE):
+            from ckptrun.cli import shells  # noqa: PLC0415  # only a shell asks
+
+            return shells.answer(group, PROGRAM, COMPLETE)
         return _run(args)
     except (Exception, KeyboardInterrupt) as error:
         code = boundary.explain(error, args)

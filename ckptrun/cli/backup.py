@@ -12,7 +12,7 @@ from ckptrun import errors, names, units
 from ckptrun.backup import making, places, upkeep
 from ckptrun.cli import desk, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import DIRECTORY, RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import DIRECTORY, REF, json_option, root_option, working_directory
 from ckptrun.policy import backup as policy
 from ckptrun.report import gather, moving, refs
 from ckptrun.report.text import some
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         names.EXIT_IO: "reading or writing failed (disk full, network); the same command goes on with what is there",
     },
 )
-@click.argument("what", nargs=-1, required=True, type=RUN, metavar="REF...")
+@click.argument("what", nargs=-1, required=True, type=REF, metavar="REF...")
 @click.option(
     "--to",
     metavar="DEST",
@@ -67,11 +67,12 @@ if TYPE_CHECKING:
 @click.option("--if-any", is_flag=True, help="Nothing to back up is no error.")
 @click.option("--dry-run", is_flag=True, help="Say what would be backed up, and where.")
 @desk.metric_options
+@desk.pattern_option
 @root_option
 @json_option
 def command(
     *, what: tuple[str, ...], to: str | None, best: bool, everything: bool, copy: bool, verify: bool, jobs: int, if_any: bool,
-    dry_run: bool, metric: str, mode: str, root: str, as_json: bool,
+    dry_run: bool, metric: str, mode: str, patterns: tuple[str, ...], root: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Copy whole checkpoints, with all files that belong to them, to where nothing prunes them.
 
@@ -83,7 +84,8 @@ def command(
     which = policy.BEST if best else policy.ALL if everything else policy.LATEST
     wish = making.Wish(copy=copy, verify=verify, jobs=jobs, dry_run=dry_run)
     begun = time.monotonic()
-    tasks = [task for ref in what for task in _tasks(ref, which, root, gather.Wish(metric, mode), to, if_any=if_any)]
+    looked = gather.Wish(metric, mode, patterns=desk.layouts(patterns))
+    tasks = [task for ref in what for task in _tasks(ref, which, root, looked, to, if_any=if_any)]
     made = [each for task in tasks for each in _carry_out(task, wish)]
     if as_json:
         desk.print_document(_document(made, time.monotonic() - begun, dry_run=dry_run))
@@ -104,9 +106,9 @@ def _tasks(ref: str, which: str, root: str, wish: gather.Wish, to: str | None, *
         UsageError: there is nothing whole, and that is not `if_any`'s.
     """
     cwd = working_directory()
-    if refs.is_pattern(ref) and not os.path.lexists(os.path.join(cwd, ref)):
-        runs = refs.matching(ref, root)
-        return [task for run in runs for task in _tasks(run.name, which, root, wish, to, if_any=if_any)]
+    several = refs.expanded(ref, root=root, cwd=cwd)
+    if several != [ref]:
+        return [task for each in several for task in _tasks(each, which, root, wish, to, if_any=if_any)]
     named = refs.resolve(ref, root=root, cwd=cwd, wish=wish)
     run = None if isinstance(named, refs.OfDirectory) else named.run
     items, home = _items(named, which, wish)
@@ -123,7 +125,9 @@ def _items(named: refs.Named, which: str, wish: gather.Wish) -> tuple[list[Check
     if isinstance(named, refs.OfCheckpoint):
         return [named.checkpoint], named.checkpoint.directory
     if isinstance(named, refs.OfDirectory):
-        return policy.chosen(gather.directory_listing(named.path, wish).checkpoints, which), named.path
+        found = gather.directory_listing(named.path, wish).checkpoints
+        gather.require_no_runs(named.path, found)
+        return policy.chosen(found, which), named.path
     found = gather.run_listing(named.run, wish).checkpoints
     if isinstance(named, refs.OfRun):
         return policy.chosen(found, which), named.run.dir

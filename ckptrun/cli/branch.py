@@ -13,7 +13,7 @@ from ckptrun import errors, names
 from ckptrun.cli import command as commands
 from ckptrun.cli import desk
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import FILE, RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import FILE, REF, json_option, root_option, working_directory
 from ckptrun.report import gather, refs, working
 from ckptrun.report.gather import Wish
 from ckptrun.runs import paths as run_paths
@@ -43,7 +43,7 @@ stands in braces in the command, as a sweep's, is filled in. The new run is not 
     usages=("[OPTIONS] REF NAME [-- COMMAND...]",),
     epilog=_EPILOG,
 )
-@click.argument("ref", type=RUN)
+@click.argument("ref", type=REF)
 @click.argument("name")
 @click.argument("words", nargs=-1, type=FILE, metavar="[-- COMMAND...]")
 @click.option(

@@ -23,13 +23,10 @@ _WHERE = {
 @click.argument("shell", type=click.Choice(list(_WHERE)))
 def command(shell: str) -> int:
     """Print the completion script of SHELL: bash, zsh or fish."""
-    from click.shell_completion import get_completion_class  # noqa: PLC0415  # for this verb only
-
+    from ckptrun.cli import shells  # noqa: PLC0415  # for this verb only
     from ckptrun.cli.group import group  # noqa: PLC0415  # as above
 
-    completion = get_completion_class(shell)
-    assert completion is not None
-    source = completion(group, {}, "ckptrun", "_CKPTRUN_COMPLETE").source()
+    source = shells.script(shell, group, "ckptrun", "_CKPTRUN_COMPLETE")
     click.echo(_commented(shell, source), nl=False)
     return 0
 

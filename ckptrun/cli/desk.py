@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ckptrun import config, names
+from ckptrun.cli import params
 from ckptrun.policy import roles
 from ckptrun.report import paper
 
@@ -65,12 +67,26 @@ def metric_options(function: Function) -> Function:
     return metric(mode(function))
 
 
-def layouts(patterns: Sequence[str]) -> tuple[Layout, ...]:
-    """The layouts of what the user's patterns name.
+def pattern_option(function: Function) -> Function:
+    """`--pattern NAME` as the argument `patterns`: how somebody's checkpoints are called."""
+    return click.option(
+        "--pattern",
+        "patterns",
+        multiple=True,
+        metavar="NAME",
+        help="How your checkpoints are called: 'ckpt-{epoch:02d}-{val_loss:.2f}.keras'.  "
+        f"[default: patterns: in ./{names.DEFAULT_CONFIG}]",
+    )(function)
+
+
+def layouts(given: Sequence[str]) -> tuple[Layout, ...]:
+    """The layouts of what the user's patterns name, those that were given or those in the file.
 
     Raises:
         UsageError: one cannot be understood.
+        ConfigError: the file is wrong.
     """
+    patterns = config.find_patterns(given, os.environ, params.working_directory())
     if not patterns:
         return ()
     from ckptrun.layouts import patterns as made  # noqa: PLC0415  # only where there are patterns

@@ -10,7 +10,7 @@ from ckptrun import errors, names
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.cli import desk
 from ckptrun.cli.help import CODES, verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import REF, json_option, root_option, working_directory
 from ckptrun.report import differences, inside, working
 from ckptrun.report.differences import FILES, METRICS, SETTINGS, TENSORS, VALUES
 from ckptrun.report.gather import Wish
@@ -54,21 +54,24 @@ def _sections(function: Callable[..., int]) -> Callable[..., int]:
     ],
     codes=_CODES,
 )
-@click.argument("a", type=RUN)
-@click.argument("b", type=RUN)
+@click.argument("a", type=REF)
+@click.argument("b", type=REF)
 @_sections
 @click.option("--summary", is_flag=True, help="Only how much differs in each section.")
 @desk.only_option
 @desk.metric_options
+@desk.pattern_option
 @root_option
 @json_option
 def command(
-    a: str, b: str, *, summary: bool, only: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool, **asked: bool
-) -> int:
+    a: str, b: str, *, summary: bool, only: tuple[str, ...], metric: str, mode: str, patterns: tuple[str, ...], root: str,
+    as_json: bool, **asked: bool,
+) -> int:  # fmt: skip
     """Say where the checkpoints A and B differ; a run means its latest. Without a section: all of them."""
     wanted = [name for name in differences.SECTIONS if asked[name]] or list(differences.SECTIONS)
     cwd = working_directory()
-    before, after = (inside.source(ref, root=root, cwd=cwd, wish=Wish(metric, mode)) for ref in (a, b))
+    wish = Wish(metric, mode, patterns=desk.layouts(patterns))
+    before, after = (inside.source(ref, root=root, cwd=cwd, wish=wish) for ref in (a, b))
     with working.busy("comparing", desk.err()):
         found = _compared(before, after, wanted, only)
     if as_json:

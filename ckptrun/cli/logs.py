@@ -14,7 +14,7 @@ from msgspec import structs
 from ckptrun import errors, names
 from ckptrun.cli import desk, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import RUN, root_option, working_directory
+from ckptrun.cli.params import ATTEMPT, root_option, working_directory
 from ckptrun.report import refs
 from ckptrun.report.attending import Watch
 from ckptrun.report.logs import Log
@@ -42,7 +42,7 @@ _LOOK_EVERY = 1.0  # seconds between two looks at whether the attempt has ended
         names.EXIT_INTERRUPTED: "interrupted by Ctrl-C",
     },
 )
-@click.argument("ref", type=RUN, metavar="RUN[/ATTEMPT]")
+@click.argument("ref", type=ATTEMPT, metavar="RUN[/ATTEMPT]")
 @click.option(
     "--task",
     type=click.IntRange(min=0),

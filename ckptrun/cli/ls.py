@@ -11,7 +11,7 @@ import click
 from ckptrun import errors, names
 from ckptrun.cli import desk, queue
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import REF, json_option, root_option, working_directory
 from ckptrun.report import gather, listing, overview, refs, standing, working
 from ckptrun.runs import paths as run_paths
 
@@ -28,22 +28,17 @@ if TYPE_CHECKING:
     examples=[
         ("ckptrun ls", "all runs: how far each is, and what is saved"),
         ("ckptrun ls digits-3f9a1c", "a run's checkpoints, oldest first"),
-        ("ckptrun ls 'sweep-*'", "those of all runs that match"),
+        ("ckptrun ls digits-3f9a1c/2", "those that its second attempt wrote"),
+        ("ckptrun ls 'sweep-*'", "those of all runs that match; 'sweep-*@best': the best of each"),
         ("ckptrun ls --metric val_acc --mode max digits-3f9a1c", "the best by another metric"),
         ("ckptrun ls --pattern 'ckpt-{epoch:02d}-{val_loss:.2f}.keras' ./out", "names that say what their numbers are"),
         ("ckptrun ls ./output --json", "any directory, for a program"),
     ],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
-@click.argument("what", nargs=-1, type=RUN, metavar="[DIR|RUN]...")
+@click.argument("what", nargs=-1, type=REF, metavar="[DIR|RUN|REF]...")
 @desk.metric_options
-@click.option(
-    "--pattern",
-    "patterns",
-    multiple=True,
-    metavar="NAME",
-    help="How your checkpoints are called: 'ckpt-{epoch:02d}-{val_loss:.2f}.keras'.",
-)
+@desk.pattern_option
 @click.option("--no-size", is_flag=True, help="Look up no sizes and times: for very many files on a slow filesystem.")
 @root_option
 @json_option
@@ -59,14 +54,15 @@ def command(
 ) -> int:
     """List runs, or the checkpoints of a run or a directory.
 
-    An argument with a slash or a leading dot is a path; another is a run, or else a directory.
+    An argument with a slash or a leading dot is a path; another is a run, or else a directory. RUN/ATTEMPT lists what an attempt
+    wrote, RUN@STEP one checkpoint.
     """
     gc.disable()  # a listing makes many objects that all live to its end: looking for garbage among them takes a fifth of the time
-    wish = gather.Wish(metric, mode, not no_size, desk.layouts(patterns))
     if not what:
         return _runs(root, as_json=as_json)
+    wish = gather.Wish(metric, mode, not no_size, desk.layouts(patterns))
     with working.busy("looking at checkpoints", desk.err()):
-        listings = [look_up(each, root, wish) for word in what for each in matching(word, root)]
+        listings = [look_up(each, root, wish) for each in expanded(what, root)]
     if as_json:
         desk.print_document(listing.document(listings))
         return names.EXIT_OK
@@ -74,41 +70,47 @@ def command(
     return names.EXIT_OK
 
 
-def matching(what: str, root: str) -> list[str]:
-    """The names of the runs that a pattern stands for; any other word itself."""
-    if not refs.is_pattern(what) or os.path.lexists(os.path.join(working_directory(), what)):
-        return [what]
-    return [run.name for run in refs.matching(what, root)]
+def expanded(what: Sequence[str], root: str) -> list[str]:
+    """The arguments, patterns replaced by what they stand for."""
+    cwd = working_directory()
+    return [each for word in what for each in refs.expanded(word, root=root, cwd=cwd)]
 
 
 def look_up(what: str, root: str, wish: Wish) -> Listing:
-    """What an argument names: a run's checkpoints, or a directory's.
+    """What an argument names: the checkpoints of a run, an attempt or a directory, or one checkpoint.
 
     Raises:
-        UsageError: there is no such run or directory.
+        UsageError: there is no such thing.
         IoFailure: it could not be read.
     """
     cwd = working_directory()
-    if not refs.is_path(what):
-        run = refs.run_named(what, root)
-        if run is not None:
-            return gather.run_listing(run, wish)
-    path = os.path.join(cwd, os.path.expanduser(what))
-    if not os.path.isdir(path):
-        raise _no_directory(what, path, root)
-    run = gather.run_around(path)
-    if run is not None and os.path.samefile(run.dir, path):
+    refs.require(what)
+    run = None if refs.is_path(what) else refs.run_named(what, root)
+    path = os.path.normpath(os.path.join(cwd, os.path.expanduser(what)))
+    around = gather.run_around(path) if run is None else None
+    if run is None and around is not None and os.path.isdir(path) and os.path.samefile(around.dir, path):
+        run = around
+    if run is not None:
         return gather.run_listing(run, wish)
-    return gather.directory_listing(os.path.normpath(path), wish)
+    if os.path.isdir(path) and around is None:
+        return gather.directory_listing(path, wish)
+    return _referred(what, root, cwd, wish)
 
 
-def _no_directory(what: str, path: str, root: str) -> errors.UsageError:
-    parsed = refs.parse(what)
-    if os.path.lexists(path) or (parsed is not None and refs.run_named(parsed.run, root)):
-        return errors.UsageError(
-            f"{what} is neither a run nor a directory", f"`ckptrun show {what}` tells of one attempt or checkpoint"
-        )
-    return refs.nothing(what, root)
+def _referred(what: str, root: str, cwd: str, wish: Wish) -> Listing:
+    """What stands after a / or an @, or lies in a run."""
+    named = refs.resolve(what, root=root, cwd=cwd, wish=wish)
+    if isinstance(named, refs.OfCheckpoint):
+        return listing.one(named.checkpoint, what, named.run.name if named.run else "")
+    if isinstance(named, refs.OfRun):
+        return gather.run_listing(named.run, wish)
+    if isinstance(named, refs.OfAttempt):
+        return listing.of_attempt(gather.run_listing(named.run, wish), named.attempt.number)
+    if os.path.isdir(named.path):
+        return gather.directory_listing(named.path, wish)
+    raise errors.UsageError(
+        f"{what} is a file, and not one that a checkpoint is known by", "--pattern says how yours are called"
+    )
 
 
 def _print(listings: Sequence[Listing], page: Paper, now: float) -> None:

@@ -12,7 +12,7 @@ from ckptrun import errors, names, units
 from ckptrun.checkpoints.reading import Broken
 from ckptrun.cli import desk
 from ckptrun.cli.help import CODES, verb
-from ckptrun.cli.params import FILE, RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import FILE, REF, json_option, root_option, working_directory
 from ckptrun.policy import roles
 from ckptrun.report import averaging, inside, working
 from ckptrun.report.gather import Wish
@@ -58,7 +58,7 @@ def _best(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     codes=_CODES,
     epilog=_EPILOG,
 )
-@click.argument("ref", nargs=-1, required=True, type=RUN, metavar="REF...")
+@click.argument("ref", nargs=-1, required=True, type=REF, metavar="REF...")
 @click.option("--to", required=True, type=FILE, metavar="PATH", help="Where to write it: a .safetensors or a .npz.")
 @click.option(
     "--last", type=click.IntRange(min=1), metavar="N", help="The last N complete checkpoints of a run or directory."
@@ -73,18 +73,19 @@ def _best(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
     help="Which end of it is better.  [default: by its name]",
 )
 @desk.only_option
+@desk.pattern_option
 @click.option("--force", is_flag=True, help="Replace what is at PATH.")
 @click.option("--dry-run", is_flag=True, help="Say what would be averaged; write nothing.")
 @root_option
 @json_option
 def command(
     ref: tuple[str, ...], *, to: str, last: int | None, best: tuple[int, str] | None, mode: str, only: tuple[str, ...],
-    force: bool, dry_run: bool, root: str, as_json: bool,
+    patterns: tuple[str, ...], force: bool, dry_run: bool, root: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Average the tensors of the checkpoints REF… and write them to PATH, which appears when it is whole, or not at all."""
     if last and best:
         raise errors.UsageError("--last and --best contradict each other", "leave one of them out")
-    wish = Wish(best[1] if best else "", mode)
+    wish = Wish(best[1] if best else "", mode, patterns=desk.layouts(patterns))
     asked = averaging.Asked(refs=ref, last=last, best=best[0] if best else None, wish=wish)
     cwd = working_directory()
     path = os.path.join(cwd, os.path.expanduser(to))

@@ -26,7 +26,34 @@ class RunParam(click.ParamType[str]):
         """The runs under the root directory that begin with `incomplete`, sorted."""
         from click.shell_completion import CompletionItem  # noqa: PLC0415  # only while completing
 
-        return [CompletionItem(name) for name in run_names(_root_of(ctx)) if name.startswith(incomplete)]
+        return [
+            CompletionItem(name) for name in run_names(_root_of(ctx, ctx.params.get("root"))) if name.startswith(incomplete)
+        ]
+
+
+class ReferenceParam(RunParam):
+    """A reference; the shell completes runs, what stands after RUN/, RUN@ and DIR@ as far as the verb takes it, and paths."""
+
+    name = "ref"
+
+    def __init__(self, marks: str = "", paths: str = "") -> None:
+        self._marks, self._paths = marks, paths
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        """What `incomplete` could become."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  # only while completing
+
+        if any(mark in incomplete for mark in self._marks):
+            from ckptrun.cli import desk  # noqa: PLC0415  # as above
+            from ckptrun.report import completing  # noqa: PLC0415  # as above
+
+            patterns = desk.layouts(ctx.params.get("patterns") or ())
+            root = _root_of(ctx, ctx.params.get("root"))
+            found = completing.inside(incomplete, self._marks, root=root, cwd=working_directory(), patterns=patterns)
+            if found is not None:
+                return [CompletionItem(each.value, help=each.told or None) for each in found]
+        paths = [CompletionItem(incomplete, type=self._paths)] if self._paths else []
+        return [*super().shell_complete(ctx, param, incomplete), *paths]
 
 
 class FileParam(click.ParamType[str]):
@@ -43,6 +70,9 @@ class FileParam(click.ParamType[str]):
 
 
 RUN = RunParam()
+ATTEMPT = ReferenceParam("/")
+PLACE = ReferenceParam(paths="dir")
+REF = ReferenceParam("/@", "file")
 FILE = FileParam("file")
 DIRECTORY = FileParam("dir")
 
@@ -82,13 +112,13 @@ def run_names(root: str) -> list[str]:
 
 
 def _resolve_root(ctx: click.Context, _param: click.Parameter, value: str | None) -> str:
+    return _root_of(ctx, value)
+
+
+def _root_of(ctx: click.Context, given: str | None) -> str:
     try:
-        return config.find_root(value, os.environ, working_directory())
+        return config.find_root(given, os.environ, working_directory())
     except errors.CkptrunError:
         if ctx.resilient_parsing:  # while completing: there is nobody to tell
-            return os.path.abspath(value or names.DEFAULT_ROOT)
+            return os.path.abspath(given or names.DEFAULT_ROOT)
         raise
-
-
-def _root_of(ctx: click.Context) -> str:
-    return ctx.params.get("root") or os.path.abspath(names.DEFAULT_ROOT)

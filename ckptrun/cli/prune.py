@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,18 @@ from ckptrun import config, errors, names
 from ckptrun.checkpoints import emptying
 from ckptrun.cli import desk, ls, train, words
 from ckptrun.cli.help import Option, Verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import PLACE, json_option, root_option, working_directory
 from ckptrun.policy import keeping as policies
 from ckptrun.report import gather, working
 from ckptrun.report import pruned as report
 from ckptrun.session import pruning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from ckptrun.config import Config
     from ckptrun.policy.keeping import Policy
+    from ckptrun.report.gather import Wish
     from ckptrun.session.pruning import Place, Pruned
 
 _EXAMPLES = [
@@ -46,15 +49,19 @@ newest attempt resumed from and what another run was branched from, and what can
 
 def run(ctx: click.Context, what: tuple[str, ...], *, yes: bool, wait: bool, root: str, as_json: bool, **_: object) -> int:
     """Remove checkpoints of runs and directories, except those that are asked to be kept. Without --yes nothing is removed."""
-    policy = _policy(ctx)
-    what = tuple(dict.fromkeys(each for word in what for each in ls.matching(word, root)))
+    settings = _settings(ctx)
+    policy = policies.of(settings)
+    policies.require(policy)
+    wish = gather.Wish(patterns=desk.layouts(settings.patterns))
+    what = tuple(dict.fromkeys(ls.expanded(what, root)))
     with working.busy("looking at checkpoints", desk.err()):
-        places = [_place(each, root) for each in what]
+        places = [_place(each, root, wish) for each in what]
     policies.require_metrics(policy, [item for place in places for item in place.checkpoints])
     done: list[Pruned] = []
     for each, place in zip(what, places, strict=True):
         credit = sum(other.decision.freed for other in done if pruning.same_disk(other.place, place))
-        done.append(_prune(each, place, policy, credit, root) if yes else _only_decided(place, policy, credit))
+        look = functools.partial(_place, each, root, wish)
+        done.append(_prune(each, place, look, policy, credit) if yes else _only_decided(place, policy, credit))
     left = [line for pruned in done for line in pruned.left] + (_finish(places, wait=wait) if yes else [])
     if as_json:
         desk.print_document(report.document([pruned.decision for pruned in done], left, dry_run=not yes))
@@ -65,29 +72,27 @@ def run(ctx: click.Context, what: tuple[str, ...], *, yes: bool, wait: bool, roo
     return names.EXIT_IO if left else names.EXIT_OK
 
 
-def _policy(ctx: click.Context) -> Policy:
+def _settings(ctx: click.Context) -> Config:
     """From the options, CKPTRUN_TRAIN_KEEP_… and `retention:` in the file, as a training's."""
-    given = {name: text for name, text in train.given(ctx).items() if name in config.RETENTION or name == "config"}
-    settings = config.load(given, os.environ, working_directory(), verb="prune")
-    policy = policies.of(settings)
-    policies.require(policy)
-    return policy
+    taken = (*config.RETENTION, "config", "patterns")
+    given = {name: text for name, text in train.given(ctx).items() if name in taken}
+    return config.load(given, os.environ, working_directory(), verb="prune")
 
 
-def _place(what: str, root: str) -> Place:
+def _place(what: str, root: str, wish: Wish) -> Place:
     """The checkpoints that an argument names, and the run that they belong to.
 
     Raises:
         UsageError: it names none, or a directory that holds runs: those are pruned one by one, each with its own lease.
     """
-    found = ls.look_up(what, root, gather.Wish())
+    found = ls.look_up(what, root, wish)
+    if not found.whole:
+        raise errors.UsageError(
+            f"{what} is a part of a run or a directory, and what goes depends on all that is there",
+            "prune RUN or DIR; `ckptrun pin` keeps a checkpoint whatever the rules say",
+        )
     run = gather.run_around(found.base)
-    inside = sorted(
-        {around.dir for item in found.checkpoints if run is None and (around := gather.run_around(item.directory))}
-    )
-    if inside:
-        named = " ".join(os.path.join(what, os.path.relpath(each, found.base)) for each in inside[:3])
-        raise errors.UsageError(f"{what} holds runs, each of which is pruned by itself", f"ckptrun prune {named} …")
+    gather.require_no_runs(found.base, found.checkpoints)
     return pruning.Place(checkpoints=pruning.without_copies(found.checkpoints), run=run, root=root)
 
 
@@ -95,10 +100,10 @@ def _only_decided(place: Place, policy: Policy, credit: int) -> Pruned:
     return pruning.Pruned(place=place, decision=pruning.decide(place, policy, desk.now(), credit=credit))
 
 
-def _prune(what: str, place: Place, policy: Policy, credit: int, root: str) -> Pruned:
+def _prune(what: str, place: Place, look: Callable[[], Place], policy: Policy, credit: int) -> Pruned:
     asked = pruning.Asked(policy=policy, me=desk.me(), by=desk.who(), credit=credit)
     with working.busy(f"removing checkpoints of {what}", desk.err()):
-        return pruning.prune(place.run, lambda: _place(what, root), asked, clock=desk.now)
+        return pruning.prune(place.run, look, asked, clock=desk.now)
 
 
 def _finish(places: Sequence[Place], *, wait: bool) -> list[str]:
@@ -135,8 +140,14 @@ command = Verb(
     examples=_EXAMPLES,
     codes=_CODES,
     params=[
-        click.Argument(["what"], nargs=-1, required=True, type=RUN, metavar="RUN|DIR..."),
+        click.Argument(["what"], nargs=-1, required=True, type=PLACE, metavar="RUN|DIR..."),
         *(train.option("Keeping", *row) for row in train.KEEPING),
+        train.option(
+            "This call",
+            "--pattern",
+            "NAME",
+            f"How your checkpoints are called: 'ckpt-{{epoch:02d}}.pt'.  [default: patterns: in ./{names.DEFAULT_CONFIG}]",
+        ),
         Option(["--yes"], section="This call", is_flag=True, help="Remove what goes."),
         Option(
             ["--wait"], section="This call", is_flag=True, help="Return when the space is free, not when the names are gone."

@@ -11,7 +11,7 @@ from ckptrun import errors, names, platforms, units
 from ckptrun.backup import places, restoring
 from ckptrun.cli import desk, words
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import DIRECTORY, RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import DIRECTORY, REF, json_option, root_option, working_directory
 from ckptrun.report import moving, refs
 from ckptrun.runs import control, durable, superseded
 from ckptrun.runs import paths as run_paths
@@ -47,7 +47,7 @@ _NONE = {"backup": None, "path": None, "state": "none", "step": None, "attempt":
         names.EXIT_IO: "it cannot be read or is damaged, or the disk is full; the same command goes on with what was fetched",
     },
 )
-@click.argument("backup", type=RUN, metavar="BACKUP|RUN|URL", envvar="CKPTRUN_RESTORE_BACKUP")
+@click.argument("backup", type=REF, metavar="BACKUP|RUN|URL", envvar="CKPTRUN_RESTORE_BACKUP")
 @click.option(
     "--to",
     metavar="RUN|DIR",
@@ -82,15 +82,13 @@ def command(
     BACKUP is a backup's directory, a directory of backups, a URL of either, or a run. Every file is read and compared before
     any of it is seen; nothing is overwritten. The next start of the run goes on from it if it is the newest.
     """
+    backup, at = _taken_apart(backup, at, root)
     if every and at:
         raise errors.UsageError("--all and --at contradict each other", "leave one of them out")
     source = _source(backup, at, root, every=every)
     if source is None:
         if not if_any:
-            raise errors.UsageError(
-                f"no whole backup {f'of {at} ' if at else ''}in {places.redacted(backup)}",
-                "`ckptrun backup RUN --to DEST` makes backups in DEST/RUN",
-            )
+            raise _none(backup, at, root)
         _print([], every=every, as_json=as_json)
         return names.EXIT_OK
     place, backups = source
@@ -122,6 +120,29 @@ def _restored(
     with moving.moving(f"restoring {found.name}", found.size, desk.err(), words.say) as tell:
         work = restoring.Restorer(place, home, found, target, jobs=jobs, tell=tell, set_aside=aside, now=desk.now())
         return _guarded(lambda: work.restore(dry_run=dry_run), place)
+
+
+def _taken_apart(ref: str, at: str, root: str) -> tuple[str, str]:
+    """`RUN@STEP` and `DIR@STEP` are as `--at STEP`."""
+    refs.require(ref)
+    before, mark, after = ref.rpartition("@")
+    path = places.absolute(ref, working_directory())
+    if at or not mark or places.is_url(ref) or os.path.isdir(path):
+        return ref, at
+    if refs.run_named(before, root) is None and not os.path.isdir(places.absolute(before, working_directory())):
+        return ref, at
+    return before, "" if after == refs.LATEST else after
+
+
+def _none(backup: str, at: str, root: str) -> errors.UsageError:
+    """Why there is nothing to restore."""
+    there = places.is_url(backup) or refs.run_named(backup, root) is not None
+    if not there and not os.path.isdir(places.absolute(backup, working_directory())):
+        return errors.UsageError(f"there is no directory {backup}", "restore takes a run, a directory of backups or a URL")
+    return errors.UsageError(
+        f"no whole backup {f'of {at} ' if at else ''}in {places.redacted(backup)}",
+        "`ckptrun backup RUN --to DEST` makes backups in DEST/RUN",
+    )
 
 
 def _guarded(act: Callable[[], Restored], place: Place) -> Restored:

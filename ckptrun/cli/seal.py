@@ -9,7 +9,7 @@ import click
 from ckptrun import names
 from ckptrun.cli import desk
 from ckptrun.cli.help import CODES, verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import REF, json_option, root_option, working_directory
 from ckptrun.report import named, sealing, working
 from ckptrun.report.cells import Column
 
@@ -32,13 +32,13 @@ _COLUMNS = (Column("state"), Column("checkpoint"), Column("reason", words=True))
         names.EXIT_INTERRUPTED: CODES[names.EXIT_INTERRUPTED],
     },
 )
-@click.argument("what", nargs=-1, required=True, type=RUN, metavar="DIR|RUN|REF...")
+@click.argument("what", nargs=-1, required=True, type=REF, metavar="DIR|RUN|REF...")
 @click.option("--again", is_flag=True, help="Seal as it is now what is not as it was sealed.")
 @click.option(
     "--anew", is_flag=True, help="Seal also what was saved anew since: every file of it was written after its seal."
 )
 @click.option("--idle", is_flag=True, help="Give way to everything else on this machine.")
-@click.option("--pattern", "patterns", multiple=True, metavar="NAME", help="How your checkpoints are called, as for ls.")
+@desk.pattern_option
 @root_option
 @json_option
 def command(

@@ -12,7 +12,7 @@ from ckptrun import errors, names, units
 from ckptrun.checkpoints import manifest as manifests
 from ckptrun.cli import desk
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import REF, json_option, root_option, working_directory
 from ckptrun.report import gather, listing, logs, overview, refs, standing, story, tales, working
 from ckptrun.runs import branches, ledger, pins, records
 from ckptrun.runs import paths as run_paths
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     ],
     codes=(names.EXIT_OK, names.EXIT_USAGE, names.EXIT_IO),
 )
-@click.argument("ref", type=RUN)
+@click.argument("ref", type=REF)
 @click.option(
     "--tensors", is_flag=True, help="What is inside of a checkpoint or a file: each tensor's name, kind, shape and size."
 )
@@ -47,22 +47,32 @@ if TYPE_CHECKING:
 )
 @desk.only_option
 @desk.metric_options
+@desk.pattern_option
 @root_option
 @json_option
 def command(
-    ref: str, *, tensors: bool, stats: bool, only: tuple[str, ...], metric: str, mode: str, root: str, as_json: bool
+    ref: str,
+    *,
+    tensors: bool,
+    stats: bool,
+    only: tuple[str, ...],
+    metric: str,
+    mode: str,
+    patterns: tuple[str, ...],
+    root: str,
+    as_json: bool,
 ) -> int:
     """Tell the story of REF: a run, RUN/ATTEMPT, RUN@STEP, RUN@latest, RUN@best[:METRIC], DIR@STEP, or a path."""
+    wish = gather.Wish(metric, mode, patterns=desk.layouts(patterns))
     if tensors or stats or only:
         from ckptrun.cli import tensors as inside  # noqa: PLC0415  # a story needs none of it
 
-        return inside.show(ref, stats=stats, only=only, wish=gather.Wish(metric, mode), root=root, as_json=as_json)
+        return inside.show(ref, stats=stats, only=only, wish=wish, root=root, as_json=as_json)
     with working.busy("looking at checkpoints", desk.err()):
-        named = refs.resolve(ref, root=root, cwd=working_directory(), wish=gather.Wish(metric, mode))
+        named = refs.resolve(ref, root=root, cwd=working_directory(), wish=wish)
         if isinstance(named, refs.OfDirectory):
-            raise errors.UsageError(
-                f"{ref} is no run, attempt or checkpoint", "`ckptrun ls DIR` lists what is in a directory"
-            )
+            hint = f"`ckptrun ls {ref}` lists what is in it; name one: {ref}@STEP or {ref}@latest"
+            raise errors.UsageError(f"{ref} is no run, attempt or checkpoint", hint if os.path.isdir(named.path) else "")
         view = _VIEWS[type(named)](named)
     if as_json:
         desk.print_document({"format": names.FORMAT, **view.document()})

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from ckptrun import config, names
 from ckptrun.cli import command as commands
 from ckptrun.cli.help import CODES, Option, Verb
-from ckptrun.cli.params import DIRECTORY, FILE, working_directory
+from ckptrun.cli.params import DIRECTORY, FILE, REF, working_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ _OPTIONS = {
         ("--time-limit", "TIME", "End the attempt after this time, saved.  [default: the scheduler's]"),
         ("--stall-timeout", "TIME", "Save and end when there is no step and no output for so long.  [default: off]"),
         ("--pattern", "NAME", "How the script calls its checkpoints, where their names do not tell: 'ckpt-{epoch:02d}.pt'. May be repeated."),
-        ("--seal", "end|off", "Write checksums of what the script saved in a layout of its own when the run ends.  [default: end]"),
+        ("--seal", "end|each|off", "Write checksums of what the script saved in a layout of its own: when the run ends, or (each) also of each checkpoint while it runs, a minute after it was written.  [default: end]"),
     ],
     "Keeping safe": [
         ("--backup-to", "DEST", "Back the newest checkpoint up while it runs and at its end: a directory or a URL (s3, gs, sftp, …). A start that finds nothing of the run here fetches it back."),
@@ -120,12 +120,13 @@ _OPTIONS = {
 _CHOICES = {
     "strategy": config.STRATEGIES,
     "if_held": ("end", "wait"),
-    "seal": ("end", "off"),
+    "seal": ("end", "each", "off"),
     "signal_means": ("save", "stop"),
     "restart_by": ("scheduler", "self", "exit"),
     "save_signal": ("USR1", "USR2", "TERM", "INT", "HUP"),
     "without_metric": ("keep", "remove"),
 }
+_TYPES = {"DIR": DIRECTORY, "FILE": FILE, "REF": REF}
 
 
 class _Train(Verb):
@@ -203,8 +204,8 @@ def option(section: str, flag: str, value: str, text: str) -> Option:
     )
     if key.name in _CHOICES:
         kind["shell_complete"] = _complete
-    elif value in ("DIR", "FILE"):
-        kind["type"] = DIRECTORY if value == "DIR" else FILE
+    elif value in _TYPES:
+        kind["type"] = _TYPES[value]
     return Option([flag, key.name], section=section, help=text, allow_from_autoenv=False, **kind)
 
 

@@ -7,7 +7,7 @@ import click
 from ckptrun import names
 from ckptrun.cli import desk
 from ckptrun.cli.help import verb
-from ckptrun.cli.params import RUN, json_option, root_option, working_directory
+from ckptrun.cli.params import REF, json_option, root_option, working_directory
 from ckptrun.report import named, verifying, working
 
 
@@ -27,7 +27,7 @@ from ckptrun.report import named, verifying, working
         names.EXIT_INTERRUPTED: "interrupted by Ctrl-C",
     },
 )
-@click.argument("what", nargs=-1, required=True, type=RUN, metavar="DIR|RUN|REF...")
+@click.argument("what", nargs=-1, required=True, type=REF, metavar="DIR|RUN|REF...")
 @click.option("--deep", is_flag=True, help="Read every byte that has a checksum, in the file, a manifest or a seal.")
 @click.option(
     "--jobs",
@@ -36,7 +36,7 @@ from ckptrun.report import named, verifying, working
     metavar="N",
     help="Files that are read at a time.  [default: one for each core, at most 8]",
 )
-@click.option("--pattern", "patterns", multiple=True, metavar="NAME", help="How your checkpoints are called, as for ls.")
+@desk.pattern_option
 @root_option
 @json_option
 def command(

@@ -89,7 +89,7 @@ _TABLE = (
     Key(name="time_limit", kind=kinds.duration_or_off, example="4h", unset="the scheduler's, if it has one"),
     Key(name="stall_timeout", kind=kinds.duration_or_off, example="30m", unset="off"),
     Key(name="patterns", option_name="pattern", kind=kinds.pattern, example="'ckpt-{epoch:02d}.pt'", default=[], many=True),
-    Key(name="seal", kind=kinds.choice("end", "off"), example="off", default="end"),
+    Key(name="seal", kind=kinds.choice("end", "each", "off"), example="off", default="end"),
     Key(
         name="backup_to",
         path="backup.to",

@@ -10,7 +10,7 @@ from ckptrun.config import keeping, keys, kinds, layers, strategies
 from ckptrun.model import Noun, Setting, Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ckptrun.config.keys import Key
     from ckptrun.config.layers import Given
@@ -135,14 +135,26 @@ def find_root(given: str | None, environ: Mapping[str, str], cwd: str) -> str:
     """
     key = keys.KEYS["root"]
     given = given or environ.get(key.extra_variable)
-    if given:
-        return str(key.kind(given, cwd))
+    return str(key.kind(given, cwd) if given else _in_file("root", environ, cwd))
+
+
+def find_patterns(given: Sequence[str], environ: Mapping[str, str], cwd: str) -> list[str]:
+    """How checkpoints are called: `given`, else `patterns:` in the file.
+
+    Raises:
+        ConfigError: as `find_root`.
+    """
+    return list(given) or list(_in_file("patterns", environ, cwd))
+
+
+def _in_file(name: str, environ: Mapping[str, str], cwd: str) -> Any:
+    """One setting, from the file or its default."""
     read = layers.Reader(environ, cwd)
     named = environ.get(keys.KEYS["config"].variable)
-    written = read.file(None, Setting(value=named, source="environment") if named else None, only="root")
+    written = read.file(None, Setting(value=named, source="environment") if named else None, only=name)
     if read.problems:
         raise errors.ConfigError(read.problems, _HINT.format(verb="train"))
-    return str(ChainMap(written, read.defaults())["root"].value)
+    return ChainMap(written, read.defaults())[name].value
 
 
 def _shown(key: Key, value: Any) -> Any:

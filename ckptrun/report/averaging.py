@@ -43,10 +43,11 @@ def sources(asked: Asked, *, root: str, cwd: str) -> list[Source]:
         UsageError: something is not there, there are too few, or one is named twice.
         IoFailure: something cannot be read, or is not whole.
     """
-    found = [source for ref in asked.refs for source in _of(ref, asked, root, cwd)]
+    words = [each for ref in asked.refs for each in refs.expanded(ref, root=root, cwd=cwd)]
+    found = [source for ref in words for source in _of(ref, asked, root, cwd)]
     paths = [os.path.realpath(each.path) for each in found]
     if twice := next((path for path in paths if paths.count(path) > 1), ""):
-        raise errors.UsageError(f"{twice} is named twice")
+        raise errors.UsageError(f"{twice} is named twice, and would count twice", "name each checkpoint once")
     by_path = {each.checkpoint.path: each for each in found if each.checkpoint}
     if len(by_path) < len(found):
         return found
@@ -99,13 +100,17 @@ def rows(found: Sequence[Source]) -> list[list[Cell]]:
 def _of(ref: str, asked: Asked, root: str, cwd: str) -> list[Source]:
     if asked.last is None and asked.best is None:
         return [inside.source(ref, root=root, cwd=cwd, wish=asked.wish)]
-    named = refs.resolve(ref, root=root, cwd=cwd)
+    wish = Wish(patterns=asked.wish.patterns)  # a metric is looked for among those that are whole
+    named = refs.resolve(ref, root=root, cwd=cwd, wish=wish)
     if isinstance(named, refs.OfRun):
-        listing = gather.run_listing(named.run)
+        listing = gather.run_listing(named.run, wish)
     elif isinstance(named, refs.OfDirectory):
-        listing = gather.directory_listing(named.path)
+        listing = gather.directory_listing(named.path, wish)
     else:
-        raise errors.UsageError(f"--last and --best choose among the checkpoints of a run or a directory, and {ref} is none")
+        raise errors.UsageError(
+            f"--last and --best choose among the checkpoints of a run or a directory, and {ref} is none",
+            "name a run or a directory, or leave --last and --best out",
+        )
     return [inside.of(ref, item, None) for item in _chosen(listing, ref, asked)]
 
 

@@ -14,7 +14,7 @@ from ckptrun.report.cells import Column
 from ckptrun.report.inside import finite
 from ckptrun.report.listing import number
 from ckptrun.report.text import some
-from ckptrun.runs import records
+from ckptrun.runs import durable, records
 from ckptrun.state import compare
 
 if TYPE_CHECKING:
@@ -100,7 +100,11 @@ def settings(source: Source) -> dict[str, Any]:
 
 
 def files(before: Source, after: Source) -> list[Change]:
-    """Files that only one has, or whose bytes differ: by the manifests' checksums, else byte by byte."""
+    """Files that only one has, or whose bytes differ: by the manifests' checksums, else byte by byte.
+
+    Raises:
+        IoFailure: one cannot be read.
+    """
     old, new = _files(before), _files(after)
     found = []
     for name in {**old, **new}:
@@ -203,7 +207,10 @@ def _same_file(left: tuple[str, FileEntry | None], right: tuple[str, FileEntry |
     (path, entry), (other, other_entry) = left, right
     if entry and other_entry and entry.xxh3_128 and other_entry.xxh3_128:
         return entry == other_entry
-    return filecmp.cmp(path, other, shallow=False)
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError as error:
+        raise durable.io_error(error, os.fsdecode(error.filename or path)) from error
 
 
 def _file(found: tuple[str, FileEntry | None] | None) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ckptrun.runs.paths import RunPaths
     from ckptrun.runs.records import RunRecord
 
+_FEW = 3
 _UP = 4  # checkpoints/NAME/… and attempts/NNNN/output/SUB/NAME are at most so deep inside a run
 
 
@@ -96,6 +97,21 @@ def run_around(path: str) -> RunPaths | None:
             return run_paths.RunPaths(dir=directory)
         directory = os.path.dirname(directory)
     return None
+
+
+def require_no_runs(directory: str, found: Sequence[Checkpoint]) -> None:
+    """Return unless checkpoints of a directory belong to runs below it.
+
+    Raises:
+        UsageError: they do, and each run is something by itself.
+    """
+    if run_around(directory) is not None:
+        return
+    inside = sorted({around.dir for item in found if (around := run_around(item.directory))})
+    if inside:
+        more = " …" if len(inside) > _FEW else ""
+        few = " ".join(inside[:_FEW])
+        raise errors.UsageError(f"{directory} holds runs, each of which is taken by itself", f"name them: {few}{more}")
 
 
 def run_record(run: RunPaths) -> RunRecord | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckptrun import errors, names, units
 from ckptrun.model import Checkpoint, Noun
+from ckptrun.policy import order
 from ckptrun.report import gather, refs
 from ckptrun.report.cells import Column
 from ckptrun.report.listing import number
@@ -50,7 +51,7 @@ class Source(Noun, frozen=True, kw_only=True):
 
 
 def source(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Source:
-    """What `ref` leads to: a file itself, a checkpoint's files, a run's latest checkpoint, the files of another directory.
+    """What `ref` leads to: a file itself, a checkpoint's files, the latest of a run or of a directory, the files of another directory.
 
     Raises:
         UsageError: nothing.
@@ -63,12 +64,19 @@ def source(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Source
             return of(ref, named.checkpoint, named.run)
         return Source(ref=ref, directory=os.path.dirname(path), files=[os.path.basename(path)])
     named = refs.resolve(ref, root=root, cwd=cwd, wish=wish)
-    if isinstance(named, refs.OfDirectory):
+    if isinstance(named, refs.OfDirectory) and not _holds_checkpoints(named.path, wish):
         files = sorted(entry.name for entry in os.scandir(named.path) if entry.is_file())
         return Source(ref=ref, directory=named.path, files=files)
     if isinstance(named, refs.OfCheckpoint):
         return of(ref, named.checkpoint, named.run)
-    return of(ref, refs.checkpoint(ref, root=root, cwd=cwd, wish=wish), named.run)
+    run = None if isinstance(named, refs.OfDirectory) else named.run
+    return of(ref, refs.checkpoint(ref, root=root, cwd=cwd, wish=wish), run)
+
+
+def _holds_checkpoints(directory: str, wish: Wish | None) -> bool:
+    """Whether a directory holds checkpoints that are known by more than a guess: files may also be the parts of one model."""
+    found = gather.directory_listing(directory, gather.Wish(patterns=wish.patterns) if wish else None).checkpoints
+    return any(item.layout not in order.GUESSES and item.state == names.COMPLETE for item in found)
 
 
 def of(ref: str, item: Checkpoint, run: RunPaths | None) -> Source:

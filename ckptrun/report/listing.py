@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ckptrun import names, units
-from ckptrun.model import Noun
+from ckptrun.model import Noun, Series
 from ckptrun.policy import order, roles
 from ckptrun.report.cells import Column, words
 from ckptrun.report.text import some
@@ -18,11 +18,12 @@ from ckptrun.runs import records
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ckptrun.model import Checkpoint, Series
+    from ckptrun.model import Checkpoint
     from ckptrun.report.cells import Cell
     from ckptrun.report.paper import Paper
 
 _REASON = -2  # where the reason stands in a row
+_LAYOUTS = {"own": "ckptrun", "series": "numbered names", "single": "rewritten in place", "file": "a file"}
 STYLES = {
     names.COMPLETE: "green",
     names.PARTIAL: "yellow",
@@ -45,6 +46,7 @@ class Listing(Noun, frozen=True, kw_only=True):
     series: list[Series] = []
     metric: str = ""  # what picks the best one
     best: str = ""  # why it is the best: "lowest loss"
+    whole: bool = True  # False: of what an attempt wrote, or a single one
 
 
 # --- for people --------------------------------------------------------------------------------------------------------
@@ -91,7 +93,12 @@ def _title(series: Series, base: str) -> str:
     """`lightning_logs/version_0/checkpoints: lightning`; what tells it from others of its kind goes last."""
     where = os.path.relpath(series.directory, base)
     name = series.name.strip("-_. #") if series.layout not in order.GUESSES else ""
-    return ("" if where == "." else f"{where}: ") + series.layout + (f" {name}" if name else "")
+    return ("" if where == "." else f"{where}: ") + layout(series.layout) + (f" {name}" if name else "")
+
+
+def layout(name: str) -> str:
+    """A layout as people call it."""
+    return _LAYOUTS.get(name, name)
 
 
 def _table(listing: Listing, page: Paper, now: float) -> None:
@@ -104,6 +111,43 @@ def _table(listing: Listing, page: Paper, now: float) -> None:
 def together(listings: Sequence[Listing]) -> Listing:
     """Several as one: for one header that tells of every line."""
     return Listing(title="", base="", checkpoints=[item for each in listings for item in each.checkpoints])
+
+
+def one(item: Checkpoint, title: str, run: str) -> Listing:
+    """One checkpoint by itself."""
+    series = Series(
+        directory=item.directory,
+        layout=item.layout,
+        run=run,
+        latest=item.name if roles.LATEST in item.roles else "",
+        best=item.name if roles.BEST in item.roles else "",
+        checkpoints=[item],
+    )
+    return Listing(title=title, base=item.directory, run=run, checkpoints=[item], series=[series], whole=False)
+
+
+def of_attempt(listing: Listing, number: int) -> Listing:
+    """What one attempt wrote, of what is listed of its run."""
+    kept = [_of_attempt(series, number) for series in listing.series]
+    return msgspec.structs.replace(
+        listing,
+        title=f"{listing.title}/{number}",
+        whole=False,
+        checkpoints=[item for item in listing.checkpoints if item.attempt == number],
+        series=[series for series in kept if series.checkpoints],
+    )
+
+
+def _of_attempt(series: Series, number: int) -> Series:
+    items = [item for item in series.checkpoints if item.attempt == number]
+    there = {item.name for item in items}
+    return msgspec.structs.replace(
+        series,
+        checkpoints=items,
+        latest=series.latest if series.latest in there else "",
+        best=series.best if series.best in there else "",
+        pointer=series.pointer if series.pointer in there else "",
+    )
 
 
 def footer(listing: Listing) -> str:

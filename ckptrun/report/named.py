@@ -28,7 +28,7 @@ def checkpoints(words: Sequence[str], *, root: str, cwd: str, patterns: tuple[La
     wish = Wish(patterns=patterns)
     found: dict[str, Checkpoint] = {}
     for word in words:
-        for name in _matching(word, root, cwd):
+        for name in refs.expanded(word, root=root, cwd=cwd):
             for item in _of(name, root=root, cwd=cwd, wish=wish):
                 found.setdefault(item.path, item)
     wanted = [item for item in found.values() if _counts(item)]
@@ -40,12 +40,6 @@ def checkpoints(words: Sequence[str], *, root: str, cwd: str, patterns: tuple[La
 
 def _counts(item: Checkpoint) -> bool:
     return item.state != names.SOFT_DELETED and not item.name.startswith(names.TMP_PREFIX)
-
-
-def _matching(word: str, root: str, cwd: str) -> list[str]:
-    if not refs.is_pattern(word) or os.path.lexists(os.path.join(cwd, word)):
-        return [word]
-    return [run.name for run in refs.matching(word, root)]
 
 
 def _of(word: str, *, root: str, cwd: str, wish: Wish) -> Iterable[Checkpoint]:

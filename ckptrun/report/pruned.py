@@ -52,7 +52,7 @@ def footer(decisions: Sequence[Decision], *, dry_run: bool) -> str:
         what = f"the optimizer's files of {some(thin, 'checkpoint')}"
         return f"{what} would go and free {freed}; nothing is removed without --yes" if dry_run else f"removed {what}"
     if not gone:
-        return f"nothing goes: {some(all_of_them, 'checkpoint')} stay"
+        return f"nothing goes: {some(all_of_them, 'checkpoint')} {'stays' if all_of_them == 1 else 'stay'}"
     if dry_run:
         return f"{gone} of {some(all_of_them, 'checkpoint')} would go and free {freed}; nothing is removed without --yes"
     return f"removed {gone} of {some(all_of_them, 'checkpoint')}, whose {freed} are free as soon as they are unlinked"

@@ -89,6 +89,7 @@ def resolve(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Named
         UsageError: it names nothing; the hint says what there is.
         IoFailure: a directory could not be read.
     """
+    require(ref)
     parsed = None if ref.startswith((".", os.sep, "~")) else parse(ref)
     if parsed is not None:
         run = run_paths.run_paths(root, parsed.run)
@@ -105,23 +106,25 @@ def resolve(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Named
     raise nothing(ref, root)
 
 
-def one(ref: str, *, root: str, cwd: str) -> OfCheckpoint:
+def one(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> OfCheckpoint:
     """The one checkpoint that `ref` names outright, by step, role, name or path.
 
     Raises:
         UsageError: it names something else, or nothing.
         IoFailure: as `resolve`.
     """
-    named = resolve(ref, root=root, cwd=cwd)
+    named = resolve(ref, root=root, cwd=cwd, wish=wish)
     if not isinstance(named, OfCheckpoint):
+        at = ref.rpartition("/")[0] if isinstance(named, OfAttempt) and not is_path(ref) else ref
+        at = named.run.dir if isinstance(named, OfAttempt) and is_path(ref) else at
         raise errors.UsageError(
-            f"{ref} is not a checkpoint", f"name one: {ref}@STEP or {ref}@latest; `ckptrun ls {ref}` lists them"
+            f"{ref} is not a checkpoint", f"name one: {at}@STEP or {at}@latest; `ckptrun ls {ref}` lists them"
         )
     return named
 
 
 def checkpoint(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Checkpoint:
-    """The checkpoint that `ref` names; a run means its latest, an attempt the latest that it wrote.
+    """The checkpoint that `ref` names; a run or a directory means its latest, an attempt the latest that it wrote.
 
     Raises:
         UsageError: it names none.
@@ -130,9 +133,15 @@ def checkpoint(ref: str, *, root: str, cwd: str, wish: Wish | None = None) -> Ch
     named = resolve(ref, root=root, cwd=cwd, wish=wish)
     if isinstance(named, OfCheckpoint):
         return named.checkpoint
+    if isinstance(named, OfDirectory) and not os.path.isdir(named.path):
+        raise errors.UsageError(
+            f"{ref} is a file, and not one that a checkpoint is known by", "--pattern says how yours are called"
+        )
     if isinstance(named, OfDirectory):
-        raise errors.UsageError(f"{ref} is not a checkpoint", f"`ckptrun ls {ref}` shows what is there")
-    listing = gather.run_listing(named.run)
+        listing = gather.directory_listing(named.path, wish)
+        gather.require_no_runs(named.path, listing.checkpoints)
+        return _pick(listing, LATEST, ref)
+    listing = gather.run_listing(named.run, gather.Wish(patterns=wish.patterns) if wish else None)
     if isinstance(named, OfRun):
         return _pick(listing, LATEST, ref)
     own = [item for item in listing.checkpoints if item.attempt == named.attempt.number]
@@ -172,6 +181,28 @@ def the_runs(refs: Sequence[str], *, root: str, cwd: str) -> list[RunPaths]:
 def is_pattern(ref: str) -> bool:
     """Whether a word stands for all runs that match it, as `sweep-*`; a path with such letters is the shell's business."""
     return any(letter in ref for letter in "*?[") and not is_path(ref)
+
+
+def expanded(ref: str, *, root: str, cwd: str) -> list[str]:
+    """The references that a pattern stands for: `sweep-*`, `sweep-*@best` and `sweep-*/1`, one for each run; any other itself.
+
+    Raises:
+        UsageError: no run matches.
+    """
+    pattern = re.split("[@/]", ref, maxsplit=1)[0]
+    if not is_pattern(pattern) or ref.startswith((".", os.sep, "~")) or os.path.lexists(os.path.join(cwd, ref)):
+        return [ref]
+    return [run.name + ref[len(pattern) :] for run in matching(pattern, root)]
+
+
+def require(ref: str) -> None:
+    """Return unless a reference is empty, which the shell makes of a variable that is not set.
+
+    Raises:
+        UsageError: it is.
+    """
+    if not ref:
+        raise errors.UsageError("a reference is empty", "is a variable of the shell not set? `ckptrun ls` lists all runs")
 
 
 def matching(pattern: str, root: str) -> list[RunPaths]:
@@ -216,7 +247,8 @@ def nothing(ref: str, root: str) -> errors.UsageError:
 
 def _only(found: Sequence[RunPaths], ref: str) -> RunPaths:
     if len(found) > 1:
-        raise errors.UsageError(f"{ref} names {len(found)} runs, and one is wanted: {_few([run.name for run in found])}")
+        few = _few([run.name for run in found])
+        raise errors.UsageError(f"{ref} names {len(found)} runs, and one is wanted: {few}", f"name one, as {found[0].name}")
     return found[0]
 
 

@@ -32,6 +32,7 @@ class Sealed(Noun, frozen=True, kw_only=True):
     state: str
     reason: str = ""
     seal: str = ""  # the file
+    busy: bool = False  # somebody is writing to it, so that it may be different in a moment
 
 
 class Wish(Noun, frozen=True, kw_only=True):
@@ -44,9 +45,9 @@ class Wish(Noun, frozen=True, kw_only=True):
 class _No(Exception):
     """It is not sealed; `state` is one of the words above."""
 
-    def __init__(self, state: str, reason: str) -> None:
+    def __init__(self, state: str, reason: str, *, busy: bool = False) -> None:
         super().__init__(reason)
-        self.state, self.reason = state, reason
+        self.state, self.reason, self.busy = state, reason, busy
 
 
 def seal(
@@ -69,10 +70,11 @@ def seal(
         try:
             yield _one(item, kept.get(item.path), wish, now, reader)
         except _No as no:
-            yield Sealed(path=item.path, state=no.state, reason=no.reason)
+            yield Sealed(path=item.path, state=no.state, reason=no.reason, busy=no.busy)
         except Broken as broken:
             state = UNREAD if broken.state == names.UNKNOWN else REFUSED
-            yield Sealed(path=item.path, state=state, reason=f"it is {broken.state}: {broken.reason}")
+            reason = broken.reason if state == UNREAD else f"it is {broken.state}: {broken.reason}"
+            yield Sealed(path=item.path, state=state, reason=reason)
         done += reader.read
 
 
@@ -88,7 +90,7 @@ def _one(item: Checkpoint, old: Seal | Broken | None, wish: Wish, now: Callable[
         return Sealed(path=item.path, state=UNCHANGED, reason=f"sealed {was.created}")
     made = _read(item, parts.plan(item, deep=True).parts, files, before, reader)
     if seals.stamps(item.directory, wholeness.files(item)) != before:
-        raise _No(REFUSED, "it was written to while it was read")
+        raise _No(REFUSED, "it was written to while it was read", busy=True)
     board = beside.place(beside.boards(item.directory, names.SEALS), now())
     fresh = Seal(
         path=board.relative(item.path),
@@ -121,7 +123,7 @@ def _at_rest(item: Checkpoint) -> tuple[list[str], dict[str, seals.Stamp]]:
     busy = using.writing([os.path.join(item.directory, name) for name in files])
     if busy:
         path, who = min(busy.items())
-        raise _No(REFUSED, f"{who} is writing to {os.path.relpath(path, item.directory)}")
+        raise _No(REFUSED, f"{who} is writing to {os.path.relpath(path, item.directory)}", busy=True)
     return files, seals.stamps(item.directory, files)
 
 
@@ -157,6 +159,13 @@ def exit_code(found: Sequence[Sealed]) -> int:
 def document(found: Sequence[Sealed]) -> dict[str, Any]:
     """The same for programs."""
     listed = [
-        {"path": each.path, "state": each.state, "reason": each.reason or None, "seal": each.seal or None} for each in found
+        {
+            "path": each.path,
+            "state": each.state,
+            "reason": each.reason or None,
+            "seal": each.seal or None,
+            "busy": each.busy,
+        }
+        for each in found
     ]
     return {"format": names.FORMAT, "checkpoints": listed}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ckptrun import names, units
 from ckptrun.report import story
 from ckptrun.report.cells import Column
-from ckptrun.report.listing import STYLES, number, telling
+from ckptrun.report.listing import STYLES, layout, number, telling
 from ckptrun.report.standing import OUTCOMES, clock, unix, when
 from ckptrun.report.text import some
 from ckptrun.runs import records
@@ -148,7 +148,7 @@ def checkpoint(
         *metrics,
         ("written", when(item.time, now) if item.time else ""),
         ("size", f"{units.size(item.size)} in {some(len(manifest.files) if manifest else len(item.files), 'file')}"),
-        ("layout", item.layout + (f": {item.why}" if item.why else "")),
+        ("layout", layout(item.layout) + (f": {item.why}" if item.why else "")),
         ("attempt", _by(item, manifest)),
         ("saved because", item.why_saved + (f", request {item.request}" if item.request else "")),
         ("save took", units.duration(item.seconds) if item.seconds else ""),

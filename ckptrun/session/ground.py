@@ -141,6 +141,11 @@ class Ground:
 
         self._try("a backup", lambda: backing.of(self._scene).look(self.record, self._trouble))
 
+        if self._scene.config.seal == "each":
+            from ckptrun.session import sealing  # noqa: PLC0415  # as above
+
+            self._try("a seal", lambda: sealing.of(self._scene).look(self._trouble))
+
     def progress(self, fields: dict[str, Any]) -> None:
         """Where the attempt is, for `ckptrun status`."""
         now = control.Progress(attempt=self._attempt, updated=self.clock(), started=self._started, **fields)

@@ -135,9 +135,10 @@ def _from_parent(found: list[Checkpoint], scene: Scene, *, takes_over: bool) -> 
         plan = resume.decide(found)
         if plan.chosen is not None or plan.unknown:
             return plan
-    from ckptrun.report import refs  # noqa: PLC0415  # not on the launch path
+    from ckptrun.report import gather, refs  # noqa: PLC0415  # not on the launch path
 
-    origin = refs.checkpoint(str(scene.config.from_ref), root=scene.config.root, cwd=scene.caller)
+    wish = gather.Wish(patterns=scenes.layouts(scene))
+    origin = refs.checkpoint(str(scene.config.from_ref), root=scene.config.root, cwd=scene.caller, wish=wish)
     return resume.superseded_by_parent(found, origin)
 
 

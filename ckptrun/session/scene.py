@@ -120,12 +120,20 @@ def checkpoints(scene: Scene) -> list[Checkpoint]:
     """
     from ckptrun.checkpoints import scan  # noqa: PLC0415  # 5 ms that a first start need not pay
 
-    patterns: tuple[Layout, ...] = ()
-    if scene.config.patterns:
-        from ckptrun.layouts import patterns as made  # noqa: PLC0415  # only where there are patterns
+    return scan.scan_run(scene.paths.checkpoints, scene.paths.attempts, patterns=layouts(scene))
 
-        patterns = made.layouts(scene.config.patterns)
-    return scan.scan_run(scene.paths.checkpoints, scene.paths.attempts, patterns=patterns)
+
+def layouts(scene: Scene) -> tuple[Layout, ...]:
+    """The layouts of what the user's patterns name.
+
+    Raises:
+        UsageError: one cannot be understood.
+    """
+    if not scene.config.patterns:
+        return ()
+    from ckptrun.layouts import patterns  # noqa: PLC0415  # only where there are patterns
+
+    return patterns.layouts(scene.config.patterns)
 
 
 def grace_of(scene: Scene) -> float:

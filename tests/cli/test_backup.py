@@ -118,7 +118,7 @@ def test_force_leaves_a_run_alone_that_somebody_runs(run, tmp_path):
         (("backup", "nope"), "there is no run nope"),
         (("backup", "--to", "runs/digits/checkpoints", "digits"), "where checkpoints are looked for"),
         (("restore", "digits"), "no whole backup"),
-        (("restore", "./nope"), "no whole backup in ./nope"),
+        (("restore", "./nope"), "there is no directory ./nope"),
         (("restore", "nope"), "there is no run nope"),
     ],
 )

@@ -139,8 +139,8 @@ def test_several_at_once_are_one_table_in_a_pipe(here):
         (["digit"], "error: there is no run digit in"),
         (["./nowhere"], "error: there is nothing at ./nowhere"),
         (["s3://bucket/it"], "error: s3://bucket/it is not on this machine"),
-        (["digits/1"], "hint: `ckptrun show digits/1` tells of one attempt"),
-        (["./runs/digits/run.yaml"], "error: ./runs/digits/run.yaml is neither a run nor a directory"),
+        (["digits/9"], "error: run digits has no attempt 9"),
+        (["./runs/digits/run.yaml"], "error: ./runs/digits/run.yaml is a file, and not one that a checkpoint is known by"),
         (["--metric", "f1", "digits"], "error: no complete checkpoint has a metric 'f1'\nhint: there are: acc, loss"),
         (["--mode", "up", "digits"], "error: invalid value for '--mode'"),
     ],
@@ -281,9 +281,9 @@ def test_on_a_terminal_each_series_stands_apart(odd):
         with zipfile.ZipFile(odd / name, "w") as file:
             file.writestr("w", "heavy")
     shown = on_terminal(odd, ".", NO_COLOR="1", COLUMNS="100")
-    assert [line for line in shown.splitlines() if line in ("series", "sub: lightning")] == [
-        "series",
-        "series",
+    assert [line for line in shown.splitlines() if line in ("numbered names", "sub: lightning")] == [
+        "numbered names",
+        "numbered names",
         "sub: lightning",
     ]
     assert len(table(ls(odd, "."))) == 5

@@ -107,7 +107,7 @@ def test_for_programs(here):
         ("digits@7", "hint: complete: 10, 20"),
         ("digits/7", "hint: its attempts: 1 to 2"),
         ("digit", "hint: did you mean digits?"),
-        ("runs", "hint: `ckptrun ls DIR` lists what is in a directory"),
+        ("runs", "hint: `ckptrun ls runs` lists what is in it; name one: runs@STEP or runs@latest"),
         ("./none", "error: there is nothing at ./none"),
     ],
 )

@@ -151,7 +151,7 @@ def test_a_reference_names_a_checkpoint(made, tmp_path, ref, step):
         ("digits/3", "attempt 3 of run digits left no complete checkpoint", "complete: 10, 20, 40"),
         ("./nowhere", "there is nothing at ./nowhere", "runs in"),
         ("nowhere/at/all", "there is nothing at nowhere/at/all", ""),
-        ("runs", "runs is not a checkpoint", "ckptrun ls runs"),
+        ("runs", "runs holds runs, each of which is taken by itself", "name them: "),
         ("digits@f1", "digits@f1: run digits has no checkpoint f1", ""),
     ],
 )
