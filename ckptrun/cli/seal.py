@@ -37,6 +37,13 @@ _COLUMNS = (Column("state"), Column("checkpoint"), Column("reason", words=True))
 @click.option(
     "--anew", is_flag=True, help="Seal also what was saved anew since: every file of it was written after its seal."
 )
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=None,
+    metavar="N",
+    help="Files that are read at a time.  [default: one for each core, at most 8; one with --idle]",
+)
 @click.option("--idle", is_flag=True, help="Give way to everything else on this machine.")
 @desk.pattern_option
 @root_option
@@ -46,6 +53,7 @@ def command(
     what: tuple[str, ...],
     again: bool,
     anew: bool,
+    jobs: int | None,
     idle: bool,
     patterns: tuple[str, ...],
     root: str,
@@ -62,7 +70,7 @@ def command(
         items = named.checkpoints(what, root=root, cwd=working_directory(), patterns=desk.layouts(patterns))
     wish = sealing.Wish(again=again, anew=anew)
     with working.metered("sealing", sum(item.size for item in items), desk.err()) as meter:
-        found = list(sealing.seal(items, wish, now=desk.now, jobs=1 if idle else 0, show=meter.show))
+        found = list(sealing.seal(items, wish, now=desk.now, jobs=jobs or (1 if idle else 0), show=meter.show))
     if as_json:
         desk.print_document(sealing.document(found))
     else:

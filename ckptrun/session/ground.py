@@ -54,6 +54,8 @@ class Ground:
             self._retention().now_and_then()
         if held and self._scene.config.backup_to:
             self._back_up()
+        if held and self._scene.config.seal == "each":
+            self._seal()
         return held
 
     def glance(self) -> float | None:
@@ -141,10 +143,11 @@ class Ground:
 
         self._try("a backup", lambda: backing.of(self._scene).look(self.record, self._trouble))
 
-        if self._scene.config.seal == "each":
-            from ckptrun.session import sealing  # noqa: PLC0415  # as above
+    def _seal(self) -> None:
+        """Let a helper seal what the script saved in a layout of its own, and is at rest."""
+        from ckptrun.session import sealing  # noqa: PLC0415  # as above
 
-            self._try("a seal", lambda: sealing.of(self._scene).look(self._trouble))
+        self._try("a seal", lambda: sealing.of(self._scene).look(self._trouble))
 
     def progress(self, fields: dict[str, Any]) -> None:
         """Where the attempt is, for `ckptrun status`."""

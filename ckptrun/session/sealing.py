@@ -1,6 +1,6 @@
 """Checksums of what the script wrote in its framework's own layout: at the end of a run, and as it goes (`seal: each`).
 
-Nothing waits for much of it: a helper reads, one at a time, of the lowest priority; killed, the next look begins it again.
+Nothing waits for much of it: a helper reads, one file at a time, of low priority; killed, the next look begins it again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Sealer:
             return
         self._trying = self._due(begun)
         if self._trying:
-            args = ["seal", "--idle", "--anew", "--json", *_patterns(self._scene), "--", *self._trying]
+            args = ["seal", "--jobs", "1", "--anew", "--json", *_patterns(self._scene), "--", *self._trying]
             self._helper = Helper(args, self._scene.environ)
         self._next = begun + _SHARE * (time.monotonic() - begun)
 

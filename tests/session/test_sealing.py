@@ -24,7 +24,7 @@ out = os.environ["CKPTRUN_OUTPUT_DIR"]
 for step in map(int, sys.argv[3:]):
     path = f"{out}/checkpoint-{step}"
     os.mkdir(path)
-    with zipfile.ZipFile(f"{path}/optimizer.pt", "w") as archive:
+    with zipfile.ZipFile(f"{path}/pytorch_model.bin", "w") as archive:
         archive.writestr("data", bytes(int(sys.argv[2])))
     open(f"{path}/trainer_state.json", "w").write("{}")
 sys.exit(int(sys.argv[1]))
@@ -140,7 +140,7 @@ def sealer(tmp_path, monkeypatch):
 
 def wrote(sealer, step, size=1000):
     path = os.path.join(sealer._scene.paths.attempt(1).output, f"checkpoint-{step}")
-    support.write_files(path, {"optimizer.pt": os.urandom(size), "trainer_state.json": "{}"})
+    support.write_files(path, {"pytorch_model.bin": os.urandom(size), "trainer_state.json": "{}"})
     return path
 
 
@@ -171,7 +171,7 @@ def test_what_is_being_written_waits(sealer, tmp_path):
     path = wrote(sealer, 10)
     look(sealer)
     holder = "import sys, time; file = open(sys.argv[1], 'ab'); print('open', flush=True); time.sleep(600)"
-    with support.Started([sys.executable, "-c", holder, f"{path}/optimizer.pt"], cwd=tmp_path) as writer:
+    with support.Started([sys.executable, "-c", holder, f"{path}/pytorch_model.bin"], cwd=tmp_path) as writer:
         writer.wait_for("open")
         assert (look(sealer), seals(tmp_path)) == ([], [])
         writer.kill_tree()
@@ -196,7 +196,7 @@ def test_a_killed_helper_is_followed_by_another(sealer, tmp_path):
 def test_what_was_changed_after_its_seal_is_said_once(sealer, tmp_path):
     path = wrote(sealer, 10)
     look(sealer), look(sealer)
-    support.write_files(path, {"optimizer.pt": b"changed"})
+    support.write_files(path, {"pytorch_model.bin": b"changed"})
     (said,) = look(sealer) + look(sealer)
     assert re.match(r"attempts/0001/output/checkpoint-10 is not sealed: it is not as it was sealed .*--again", said)
     assert (look(sealer), sealer._due(time.monotonic())) == ([], {})
@@ -218,7 +218,7 @@ def test_what_goes_meanwhile_is_no_trouble(sealer, tmp_path):
 def test_while_a_training_runs(here):
     """Sealed before its end, by somebody else; a kill of everything leaves it sealed, and the next end seals the rest."""
     wait = """
-    os.utime(f"{path}/trainer_state.json", (1, 1)), os.utime(f"{path}/optimizer.pt", (1, 1))
+    os.utime(f"{path}/trainer_state.json", (1, 1)), os.utime(f"{path}/pytorch_model.bin", (1, 1))
     if step == 10:
         print("saved", flush=True)
         while os.path.exists("wait"):
