@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def main() -> None:
     options = parse()
     taken: dict[str, list[float]] = {}
-    for _ in range(5 if options.quick else 15):
+    for _ in range(3 if options.quick else 15):
         for name, remove in CONTESTANTS.items():
             with tempfile.TemporaryDirectory(prefix="ckptrun-prune-") as root:
                 ls.make(root, options.count)
@@ -38,7 +38,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="what removing many checkpoints costs")
-    parser.add_argument("--quick", action="store_true", help="medians of 5 instead of 15")
+    parser.add_argument("--quick", action="store_true", help="medians of 3 instead of 15")
     parser.add_argument("--count", type=int, default=10_000, help="how many checkpoints")
     return parser.parse_args()
 
