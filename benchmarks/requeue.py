@@ -53,13 +53,8 @@ def main() -> None:
     rounds = 5 if parser.parse_args().quick else 15
     if why := clusters.missing():
         raise SystemExit(why)
-    slurm = clusters.Cluster()
-    try:
-        slurm.start()
-        found = cycles(slurm, rounds)
-    finally:
-        slurm.stop()
-    print(table(found))
+    with clusters.Cluster.running() as slurm:
+        print(table(cycles(slurm, rounds)))
 
 
 def bare_start(slurm: clusters.Cluster) -> float:

@@ -59,7 +59,7 @@ def judge(
         verdict = msgspec.structs.replace(verdict, why=f"{verdict.why} ({group.who(blamed)} failed first)")
     saved = [item.name for item in complete if item.attempt == record.attempt and item.place != names.COPIES]
     record = _closed(scene, record, ended, verdict, newest, saved)
-    foreign = [item for item in complete if item.layout != "own"]
+    foreign = [item for item in complete if item.layout != "own" and item.place != names.COPIES]
     return Result(ended=ended, verdict=verdict, newest=newest, saved=saved, foreign=foreign, record=record)
 
 
