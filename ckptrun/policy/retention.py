@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ckptrun.policy.gates import Around
 
 YOUNG_SECONDS = 60.0
+_OWN = "own"  # the layout of ckptrun itself
 _ATTEMPT = re.compile(rf"(?<=/{names.ATTEMPTS}/)\d+(?=/{names.OUTPUT}(?:/|$))")
 _NUMBERS = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -145,10 +146,12 @@ _ROLES = {
     roles.PINNED: "pinned",
     roles.POINTER: "its framework's pointer leads to it",
 }
+_LINK = f"`{names.LATEST}` leads to it"
 
 
 def _protections(item: Checkpoint, around: Around) -> list[str]:
-    reasons = [why for role, why in _ROLES.items() if role in item.roles]
+    ours = item.layout == _OWN
+    reasons = [_LINK if ours and role == roles.POINTER else why for role, why in _ROLES.items() if role in item.roles]
     if roles.BEST in item.called and roles.BEST not in item.roles:
         reasons.append("its framework calls it best")
     if item.path in around.in_use:
@@ -162,7 +165,7 @@ def _protections(item: Checkpoint, around: Around) -> list[str]:
 
 def _young(item: Checkpoint, around: Around) -> bool:
     """Whether somebody may still be writing it."""
-    return around.now - item.time < YOUNG_SECONDS and not (around.ours and item.layout == "own")
+    return around.now - item.time < YOUNG_SECONDS and not (around.ours and item.layout == _OWN)
 
 
 def _untouched(item: Checkpoint, *, newer: bool) -> list[str]:

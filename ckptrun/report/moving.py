@@ -8,18 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ckptrun import units
-from ckptrun.report.text import escape
+from ckptrun.report import working
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from rich.progress import Progress
 
     from ckptrun.report.paper import Paper
 
     Tell = Callable[[int], None]
 
-PATIENCE = 1.0  # seconds before a bar appears
 LINE_SECONDS = 30.0  # between two lines where nobody looks at a terminal
 
 
@@ -67,50 +64,24 @@ class _Lines:
 
 
 def line(title: str, done: int, total: int, seconds: float) -> str:
-    """`step-00000120: 1.2 GiB of 3.0 GiB, 40 MiB/s, 45 s left`."""
+    """`step-00000120: 1.2 GB of 3.0 GB, 40 MB/s, 45 s left`."""
     rate = done / seconds if seconds > 0 else 0.0
     left = f", {units.duration(max(total - done, 0) / rate)} left" if rate else ""
     return f"{title}: {units.size(done)} of {units.size(total)}, {units.size(rate)}/s{left}"
 
 
 class _Bar:
-    """A bar of rich's, once it takes longer than a second."""
+    """A bar, once it takes longer than a second."""
 
     def __init__(self, title: str, total: int, page: Paper, monotonic: Callable[[], float]) -> None:
-        self._title, self._total, self._page, self._monotonic = title, total, page, monotonic
-        self._done, self._due, self._lock = 0, monotonic() + PATIENCE, threading.Lock()
-        self._bar: Progress | None = None
+        self._meter = working.Meter(title, total, page, monotonic)
+        self._done, self._lock = 0, threading.Lock()
 
     def tell(self, count: int) -> None:
         with self._lock:
             self._done += count
-            if self._bar is None and self._monotonic() >= self._due:
-                self._bar = self._begun()
-            if self._bar is not None:
-                self._bar.update(self._bar.task_ids[0], completed=self._done)
+            self._meter.show(self._done)
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def _begun(self) -> Progress:
-        from rich.progress import (  # noqa: PLC0415
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        bar = Progress(*columns, console=self._page.console, transient=True)
-        bar.add_task(escape(self._title), total=self._total)
-        bar.start()
-        return bar
+        """Take it away."""
+        self._meter.stop()

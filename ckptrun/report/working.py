@@ -7,6 +7,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from ckptrun.report.text import escape
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -123,13 +125,13 @@ def _begun_bytes(title: str, total: int, page: Paper) -> Progress:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=page.console, transient=True)
-    bar.add_task(title, total=total)
+    bar.add_task(escape(title), total=total)
     bar.start()
     return bar

@@ -49,7 +49,7 @@ def test_without_yes_nothing_is_removed_and_all_is_told(run, tmp_path):
         ("30", "keep", "the best"),
         ("40", "remove", "no rule keeps it"),
         ("50", "keep", "last 2"),
-        ("60", "keep", "the newest complete one; its framework's pointer leads to it; last 2"),
+        ("60", "keep", "the newest complete one; `latest` leads to it; last 2"),
     ]
     assert "3 of 6 checkpoints would go" in done.stderr
     assert "--yes" in done.stderr
@@ -124,7 +124,7 @@ def test_pinned_resumed_from_and_branched_from_stay(run, tmp_path):
         "20": ["attempt 2 resumed from it"],
         "30": ["the best"],
         "40": ["run branch was branched from it"],
-        "60": ["the newest complete one", "its framework's pointer leads to it", "last 1"],
+        "60": ["the newest complete one", "`latest` leads to it", "last 1"],
     }
 
 

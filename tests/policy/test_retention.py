@@ -135,7 +135,7 @@ def test_what_is_protected_says_why():
     assert [why(decision, step) for step in range(1, 9)] == [
         ["the best"],
         ["pinned"],
-        ["its framework's pointer leads to it"],
+        ["`latest` leads to it"],
         ["attempt 2 resumed from it"],
         ["open: python3 (pid 7)"],
         ["younger than a minute", "written last, though its step is not the highest"],
@@ -330,3 +330,8 @@ def test_twice_changes_nothing(found, parts, limit):
     again = decide([judged.checkpoint for judged in once.keep], **policy)
     assert [judged.checkpoint for judged in again.keep] == [judged.checkpoint for judged in once.keep]
     assert not again.remove
+
+
+def test_a_pointer_of_a_framework_is_called_so():
+    found = [checkpoint(1, layout="deepspeed", roles=[roles.POINTER]), *steps(2, 3, layout="deepspeed")]
+    assert why(decide(found, last=1), 1) == ["its framework's pointer leads to it"]
